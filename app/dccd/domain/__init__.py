@@ -1,0 +1,1 @@
+"""The field's terms as values: pure, synchronous, no I/O."""
