@@ -106,14 +106,12 @@ class InstrumentList:
         same_pair = [i for i in self if (i.symbol.base, i.symbol.quote) == (pair.base, pair.quote) and i.active]
         if rolling == "perp":
             return self._one(text, [i for i in same_pair if i.type is InstrumentType.PERPETUAL])
-        dated = sorted(
-            (i for i in same_pair if i.symbol.expiry is not None and i.symbol.expiry[2:4] in _QUARTER_MONTHS),
-            key=lambda i: i.symbol.expiry or "",
+        expiries = sorted(
+            {e for i in same_pair if (e := i.symbol.expiry) is not None and e[2:4] in _QUARTER_MONTHS}
         )
-        expiries = sorted({i.symbol.expiry for i in dated})
         place = _ROLLING.index(rolling) - 1
-        wanted = expiries[place] if place < len(expiries) else None
-        return self._one(text, [i for i in dated if i.symbol.expiry == wanted])
+        wanted = expiries[place : place + 1]
+        return self._one(text, [i for i in same_pair if i.symbol.expiry in wanted])
 
     def _one(self, text: str, found: Sequence[Instrument]) -> Instrument:
         if not found:
