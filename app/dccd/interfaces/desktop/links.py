@@ -36,8 +36,8 @@ def is_allowed(url: str) -> bool:
 def open_external(url: str, new: int = 0, autoraise: bool = True) -> bool:
     """Open `url` in the system's browser if the allow-list has it; tell whether it was opened.
 
-    The signature is that of `webbrowser.open`, which this function stands in for in the window's process: every
-    back-end of pywebview hands links that want a new window to it, whatever their scheme.
+    The signature is that of `webbrowser.open`, for which this function stands in within the window's
+    process: every back-end of pywebview hands it links that want a new window, whatever their scheme.
     """
     if not is_allowed(url):
         return False

@@ -80,9 +80,11 @@ def encode(message: Command | Event) -> bytes:
 
 def decode_command(line: bytes) -> Command:
     """Read a line written by the program; raises `msgspec.DecodeError` on anything else."""
-    return msgspec.json.decode(line, type=Command)
+    command: Command = msgspec.json.decode(line, type=Command)
+    return command
 
 
 def decode_event(line: bytes) -> Event:
     """Read a line written by the window; raises `msgspec.DecodeError` on anything else."""
-    return msgspec.json.decode(line, type=Event)
+    event: Event = msgspec.json.decode(line, type=Event)
+    return event

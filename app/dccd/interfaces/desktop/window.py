@@ -13,8 +13,8 @@ from dccd.interfaces.desktop.window_child import WindowChild, window_command
 
 logger = logging.getLogger(__name__)
 
-# Long enough that a person who closes and re-opens finds the page as it was, short enough that the web engine's
-# memory (some 400 MB) comes back the same coffee break.
+# Long enough that a person who closes and re-opens finds the page as it was, short enough that the web
+# engine's memory (some 400 MB) comes back the same coffee break.
 IDLE_S = 300.0
 
 

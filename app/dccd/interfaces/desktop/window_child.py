@@ -19,7 +19,7 @@ from dccd.interfaces.desktop import protocol
 
 logger = logging.getLogger(__name__)
 
-# A cold start of the unpacking kind of binary on a slow disk was seen to take several seconds; ten times that.
+# The unpacking kind of binary takes some seconds to start; on a cold, slow disk ten times that.
 READY_DEADLINE_S = 60.0
 QUIT_DEADLINE_S = 8.0
 LINES_KEPT = 20
@@ -111,16 +111,16 @@ class WindowChild:
         except TimeoutError:
             self._kill()
             raise WindowUnavailable(
-                f"The window did not load its page within {READY_DEADLINE_S:.0f} s. Open the app in a browser instead."
+                f"The window did not load its page within {READY_DEADLINE_S:.0f} s."
             ) from None
 
     def send(self, command: protocol.Command) -> None:
-        """Write a command; to a process that has just died it is lost, and its end is reported as always."""
+        """Write a command; one to a process that has just died is lost, and its end is reported as always."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(protocol.encode(command))
 
     async def choose_folder(self, title: str, start: Path | None) -> Path | None:
-        """Ask for a folder; None when the person cancels. Raises `WindowUnavailable` if the window goes away."""
+        """Ask for a folder; None when cancelled. Raises `WindowUnavailable` if the window goes away."""
         self._dialogs_opened += 1
         dialog_id = self._dialogs_opened
         answer: asyncio.Future[Path | None] = asyncio.get_running_loop().create_future()
@@ -176,9 +176,11 @@ class WindowChild:
                 logger.debug("window: %s", text)
 
     def _abandon(self, error: WindowUnavailable) -> None:
-        for future in (self._ready, *self._dialogs.values()):
-            if not future.done():
-                future.set_exception(error)
+        if not self._ready.done():
+            self._ready.set_exception(error)
+        for answer in self._dialogs.values():
+            if not answer.done():
+                answer.set_exception(error)
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

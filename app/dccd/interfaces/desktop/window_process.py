@@ -1,7 +1,7 @@
 """The window's process: pywebview on one page, steered by the lines of `protocol`.
 
-Started by the program as ``dccd --window``, never by a person. It holds no data, no right but its page's ticket
-and no state worth keeping: whenever it ends, the program goes on and can start another.
+Started by the program as ``dccd --window``, never by a person. It holds no data, no right but its page's
+ticket and no state worth keeping: whenever it ends, the program goes on and can start another.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ class WindowProcess:
 
     def _show(self, command: protocol.Open, icon: str) -> None:
         if sys.platform == "linux":
-            from dccd.interfaces.desktop import window_qt  # noqa: PLC0415
+            from dccd.interfaces.desktop import window_qt
 
             window_qt.prepare_environment()
             self._shell = window_qt.QtShell(icon)
             window_qt.drop_javascript_bridge(self._on_loaded)
         elif sys.platform == "win32":
-            from dccd.interfaces.desktop.window_windows import on_session_ending  # noqa: PLC0415
+            from dccd.interfaces.desktop.window_windows import on_session_ending
 
             on_session_ending(self._on_session_ending)
-        import webview  # noqa: PLC0415
+        import webview
 
         # Every back-end of pywebview opens links that want a new window by this call, unexamined.
         webbrowser.open = open_external
@@ -102,7 +102,7 @@ class WindowProcess:
 
     def _on_created(self, url: str) -> None:
         if self._shell is not None:
-            from dccd.interfaces.desktop.window_qt import guard_page  # noqa: PLC0415
+            from dccd.interfaces.desktop.window_qt import guard_page
 
             parts = urlsplit(url)
             guard_page(self._window.native, f"{parts.scheme}://{parts.netloc}", self._on_page_crash)
@@ -170,7 +170,7 @@ class WindowProcess:
         self._end()
 
     def _choose_folder(self, command: protocol.ChooseFolder) -> None:
-        import webview  # noqa: PLC0415
+        import webview
 
         self._window.localization["linux.openFolder"] = command.title
         chosen = self._window.create_file_dialog(webview.FileDialog.FOLDER, directory=command.start)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def prepare_environment() -> None:
     """Set what Qt reads from the environment before its web engine is loaded.
 
-    Chromium's sandbox cannot run as root, nor where the kernel refuses unprivileged user namespaces (Ubuntu since
-    24.04, many containers), and Qt would abort. The page is our own, under a policy that loads nothing else, so
-    it is shown without the sandbox there.
+    Chromium's sandbox cannot run as root, nor where the kernel refuses unprivileged user namespaces (Ubuntu
+    since 24.04, many containers), and Qt would abort. The page is our own, under a policy that loads nothing
+    else, so it is shown without the sandbox there.
     """
     if os.geteuid() == 0 or not _user_namespaces_usable():
         os.environ.setdefault("QTWEBENGINE_DISABLE_SANDBOX", "1")
@@ -31,7 +31,9 @@ def prepare_environment() -> None:
 def _user_namespaces_usable() -> bool:
     """Try what Chromium's sandbox would: a namespace of one's own, with one's user mapped into it."""
     try:
-        probe = subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True, timeout=5)
+        probe = subprocess.run(
+            ["unshare", "--user", "--map-root-user", "true"], check=False, capture_output=True, timeout=5
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return probe.returncode == 0
@@ -50,7 +52,7 @@ class QtShell(QObject):
 
     def __init__(self, icon: str) -> None:
         # Qt insists that the web engine is imported before the application object exists.
-        from PySide6 import QtWebEngineWidgets  # noqa: F401, PLC0415
+        from PySide6 import QtWebEngineWidgets  # noqa: F401  # for its effect on the application object
 
         self.app = QApplication(["dccd"])
         super().__init__()
@@ -96,13 +98,13 @@ def drop_javascript_bridge(on_loaded: Callable[[bool], None]) -> None:
     on_loaded : callable
         Called on Qt's thread after each load with whether it succeeded.
     """
-    from webview.platforms import qt  # noqa: PLC0415
+    from webview.platforms import qt
 
     def on_load_finished(view: Any, ok: bool) -> None:
         view.pywebview_window.events.loaded.set()
         on_loaded(ok)
 
-    qt.BrowserView.on_load_finished = on_load_finished
+    qt.BrowserView.on_load_finished = on_load_finished  # type: ignore[method-assign,assignment]
 
 
 def guard_page(native: Any, origin: str, on_crash: Callable[[], None]) -> None:
@@ -116,7 +118,7 @@ def guard_page(native: Any, origin: str, on_crash: Callable[[], None]) -> None:
     on_crash : callable
         Called on Qt's thread when the renderer ended abnormally.
     """
-    from PySide6.QtWebEngineCore import QWebEnginePage  # noqa: PLC0415
+    from PySide6.QtWebEngineCore import QWebEnginePage
 
     page = native.webview.page()
 

@@ -1,4 +1,4 @@
-"""What the window needs of Windows beyond pywebview's own interface; imported in the window's process alone."""
+"""What the window needs of Windows beyond pywebview's interface; imported in the window's process alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ def on_session_ending(callback: Callable[[], None]) -> None:
 
     A window that refuses to close would hold the shutdown up, so it must know that this close is meant.
     """
-    import clr  # noqa: PLC0415
+    import clr
 
     clr.AddReference("System")
-    from Microsoft.Win32 import SystemEvents  # noqa: PLC0415
+    from Microsoft.Win32 import SystemEvents
 
     SystemEvents.SessionEnding += lambda _sender, _arguments: callback()
