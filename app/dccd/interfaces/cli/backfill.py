@@ -1,0 +1,53 @@
+"""``dccd backfill``: fetch what is missing, with its progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from typing import Any
+
+from dccd.interfaces.cli.connection import connect, dataset_of
+from dccd.interfaces.cli.output import duration, size, time_ms
+from dccd.interfaces.cli.progress import RunProgress
+
+
+async def backfill(arguments: Namespace) -> int:
+    """Run the command; the exit status."""
+    asked = dataset_of(arguments) | {"start": arguments.start, "end": arguments.end}
+    async with connect(arguments) as client:
+        if arguments.plan:
+            print_plan(await client.plan(**asked))
+            return 0
+        title = f"{arguments.exchange} {arguments.symbol} {arguments.data_type}"
+        started_s = time.monotonic()
+        with RunProgress(title) as progress:
+            outcome = await client.backfill(**asked, on_progress=progress)
+    return say_outcome(title, outcome, time.monotonic() - started_s)
+
+
+def say_outcome(title: str, outcome: dict[str, Any], seconds: float) -> int:
+    """Print how a run ended; the exit status."""
+    rows = outcome["rows_written"]
+    if outcome["state"] == "succeeded":
+        rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
+        print(f"{title}: {rows:,} rows stored in {duration(seconds)}{rate}" if rows else f"{title}: nothing was missing")
+        return 0
+    if outcome["state"] == "cancelled":
+        print(f"{title}: cancelled after {rows:,} rows; the same command goes on from there", file=sys.stderr)
+        return 130
+    kept = f" {rows:,} rows were stored before; the same command goes on from there." if rows else ""
+    print(f"dccd: {title}: {outcome.get('error', 'the run was interrupted')}{kept}", file=sys.stderr)
+    return 1
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """What would be fetched, in words."""
+    print(f"{plan['dataset']}: {time_ms(plan['start_ms'])} to {time_ms(plan['end_ms'])}")
+    if plan["already_covered"]:
+        print("All of it is stored already.")
+        return
+    print(
+        f"about {plan['rows']:,} rows in {plan['requests']:,} requests, {size(plan['bytes'])} on disk, "
+        f"{duration(plan['seconds'])} by {plan['transport']}; {plan['bottleneck']}"
+    )

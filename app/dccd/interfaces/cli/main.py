@@ -1,0 +1,82 @@
+"""Entry point of the command line: parse, run one command, turn its end into an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from dccd.domain.errors import DccdError, UsageError
+from dccd.interfaces.cli.parser import build_parser
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+# command → module:function; imported when run, so that --help needs none of them.
+_COMMANDS = {
+    "serve": "serve:serve",
+    "start": "serve:serve",
+    "ui": "serve:serve",
+    "backfill": "backfill:backfill",
+    "read": "data:read",
+    "inventory": "data:inventory",
+    "gaps": "gaps:gaps",
+    "export": "data:export",
+    "validate": "status:validate",
+    "status": "status:status",
+    "open": "status:open_app",
+}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        0 done, 1 failed, 2 wrong use, 130 interrupted.
+    """
+    parser = build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as end:  # argparse's way to say "printed; stop here"
+        return int(end.code or 0)
+    try:
+        if arguments.command is None:
+            from dccd.interfaces.cli.app import open_desktop
+
+            return open_desktop(arguments)
+        module, _, name = _COMMANDS[arguments.command].partition(":")
+        function = getattr(importlib.import_module(f"dccd.interfaces.cli.{module}"), name)
+        return asyncio.run(_interruptible(function, arguments))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`dccd read … | head`): not an error, and nothing to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except DccdError as error:
+        return report(error)
+
+
+async def _interruptible(function: object, arguments: argparse.Namespace) -> int:
+    """Run a command so that SIGTERM ends it the way Ctrl-C does."""
+    if sys.platform != "win32":
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await function(arguments)  # type: ignore[operator,no-any-return]
+    except asyncio.CancelledError:
+        print("Interrupted. What was fetched is stored; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def report(error: DccdError) -> int:
+    """Print an error as one sentence and return the exit status it stands for."""
+    print(f"dccd: {error}", file=sys.stderr)
+    wrong_use = {kind.code for kind in (UsageError, *UsageError.__subclasses__())} | {"validation"}
+    return WRONG_USE if getattr(error, "problem_code", error.code) in wrong_use else FAILED

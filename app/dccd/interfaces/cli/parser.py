@@ -1,0 +1,97 @@
+"""What can be typed: commands, arguments, help. Imports nothing heavy, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import dccd
+
+_TIMES = "ISO-8601 (UTC unless it says otherwise) or an integer of nanoseconds"
+_TYPES = ("ohlc", "trades", "orderbook", "book_updates", "funding", "open_interest")
+
+EPILOG = """\
+examples:
+  dccd                                             open the app
+  dccd backfill binance BTC/USDT --span 1h --start 2024-01-01
+  dccd read binance BTC/USDT --span 1h --limit 10
+  dccd export binance BTC/USDT --span 1h --to ~/data
+  dccd serve --port 8080                           collect without a window
+
+exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted (nothing is lost; the same command goes on)
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    places = everywhere.add_argument_group("places")
+    places.add_argument("--data-path", metavar="DIR", help="data folder (also DCCD_DATA_PATH)")
+    places.add_argument("--config", metavar="FILE", help="configuration file (also DCCD_CONFIG)")
+
+    parser = argparse.ArgumentParser(
+        prog="dccd",
+        description="Crypto-currency market data, complete, on your own disk, in plain Parquet.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[everywhere],
+    )
+    parser.add_argument("--version", action="version", version=f"dccd {dccd.__version__}")
+    parser.add_argument("--hidden", action="store_true", help="start in the tray, without showing the window")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, summary: str, aliases: Sequence[str] = ()) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=summary, description=summary, aliases=list(aliases), parents=[everywhere]
+        )
+
+    serve = command("serve", "Run without a window and print the address to open in a browser.", ("start", "ui"))
+    serve.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
+
+    backfill = command("backfill", "Download history and store it; only what is missing is fetched.")
+    _dataset_arguments(backfill)
+    backfill.add_argument(
+        "--start", default="last", help=f"last (go on), origin (since listing), or a time: {_TIMES} (default: last)"
+    )
+    backfill.add_argument("--end", help=f"exclusive; {_TIMES} (default: now)")
+    backfill.add_argument("--plan", action="store_true", help="only say what would be fetched")
+
+    read = command("read", "Print stored rows.")
+    _dataset_arguments(read)
+    _range_arguments(read)
+    read.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
+    read.add_argument("--limit", type=int, metavar="N", help="rows at most (default: 50 for a table, else all)")
+
+    inventory = command("inventory", "List what is stored.")
+    inventory.add_argument("--json", action="store_true", help="as JSON")
+
+    gaps = command("gaps", "List what was asked for and is not there, of one dataset or of all.")
+    _dataset_arguments(gaps, optional=True)
+    gaps.add_argument("--fill", action="store_true", help="fetch exactly these gaps")
+    gaps.add_argument("--json", action="store_true", help="as JSON")
+
+    export = command("export", "Write stored rows to files in a folder.")
+    _dataset_arguments(export)
+    _range_arguments(export)
+    export.add_argument("--to", required=True, metavar="DIR", help="folder to write to; made if missing")
+    export.add_argument("--format", choices=("parquet", "csv", "arrow"), default="parquet", help="default: parquet")
+
+    command("validate", "Check the configuration file.")
+    status = command("status", "Say whether dccd runs on the data folder, and what it does.")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    command("open", "Show the running app's window, or print an address to open in a browser.")
+    return parser
+
+
+def _dataset_arguments(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    nargs = "?" if optional else None
+    parser.add_argument("exchange", metavar="EXCHANGE", nargs=nargs, help="for example binance")
+    parser.add_argument("symbol", metavar="SYMBOL", nargs=nargs, help="BTC/USDT, or BTC/USDT:USDT for a perpetual")
+    parser.add_argument("--type", dest="data_type", choices=_TYPES, default="ohlc", help="default: ohlc")
+    parser.add_argument("--span", help="bar length: 1m, 1h, 1d, 1w, 1mo … (ohlc, open_interest; default: 1m, 1h)")
+    parser.add_argument("--depth", type=int, metavar="N", help="levels a side (orderbook; default: the deepest)")
+
+
+def _range_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", help=f"inclusive; {_TIMES}")
+    parser.add_argument("--end", help=f"exclusive; {_TIMES}")
