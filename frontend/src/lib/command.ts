@@ -1,0 +1,18 @@
+/** The command that does the same as a form. */
+
+import type { BackfillRequest } from "../api/types";
+
+/** One word of a POSIX shell, quoted when it must be. */
+export function shellWord(text: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+export function backfillCommand(request: BackfillRequest): string {
+  const words = ["dccd", "backfill", request.exchange, request.symbol];
+  if (request.data_type !== "ohlc") words.push("--type", request.data_type);
+  if (request.span) words.push("--span", request.span);
+  if (request.depth) words.push("--depth", String(request.depth));
+  if (request.start) words.push("--start", request.start);
+  if (request.end) words.push("--end", request.end);
+  return words.map(shellWord).join(" ");
+}

@@ -1,0 +1,47 @@
+/** What datasets and runs are called in the window. */
+
+import type { DataType, Run, RunState } from "../api/types";
+import { DATA_TYPE_NAMES } from "./collect";
+
+interface Named {
+  data_type: DataType | null;
+  span?: string | null;
+  depth?: number | null;
+}
+
+/** "Candles 1h", "Trades", "Order book 100 levels". */
+export function kindName({ data_type, span, depth }: Named): string {
+  if (data_type === null) return "";
+  const name = DATA_TYPE_NAMES[data_type];
+  if (span) return `${name} ${span}`;
+  return depth ? `${name} ${depth} levels` : name;
+}
+
+export const STATE_NAMES: Record<RunState, string> = {
+  pending: "Waiting",
+  running: "Running",
+  succeeded: "Done",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  interrupted: "Interrupted",
+};
+
+const OPERATION_NAMES: Record<string, string> = {
+  backfill: "Download",
+  export: "Export",
+};
+
+export function operationName(operation: string): string {
+  return OPERATION_NAMES[operation] ?? operation;
+}
+
+export function isActive(run: Run): boolean {
+  return run.state === "pending" || run.state === "running";
+}
+
+/** Share of the work done, or null while the whole is not known. */
+export function runShare(run: Run): number | null {
+  const progress = run.progress;
+  if (progress === null || progress.total === null || progress.total <= 0) return null;
+  return Math.min(1, Math.max(0, progress.done / progress.total));
+}

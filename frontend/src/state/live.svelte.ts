@@ -1,0 +1,171 @@
+/** What the server knows, kept as fresh as its events are. */
+
+import { SvelteMap } from "svelte/reactivity";
+
+import { api } from "../api/client";
+import { ApiError, asApiError } from "../api/errors";
+import type { EventStream, ServerEvent } from "../api/sse";
+import type { Dataset, Exchange, Health, LogEvent, ProgressEvent, Run, StatusEvent } from "../api/types";
+import { isActive } from "../lib/names";
+
+const HEALTH_EVERY_MS = 10_000;
+const INVENTORY_PAUSE_MS = 1000;
+const RUNS_PAGE = 100;
+const LOG_LINES_MAX = 1000;
+
+type Phase = "starting" | "signed-out" | "ready" | "failed";
+
+class Live {
+  phase = $state<Phase>("starting");
+  failure = $state.raw<ApiError | null>(null);
+  connected = $state(true);
+  health = $state.raw<Health | null>(null);
+  exchanges = $state.raw<Exchange[]>([]);
+  datasets = $state.raw<Dataset[] | null>(null);
+  readonly runs = new SvelteMap<string, Run>();
+  /** Lines that came while the window watched, by run. */
+  readonly logs = new SvelteMap<string, string[]>();
+  moreRuns = $state(true);
+
+  /** Newest first. */
+  readonly runList = $derived(
+    [...this.runs.values()].sort((a, b) => (b.started_ms ?? Infinity) - (a.started_ms ?? Infinity)),
+  );
+  readonly running = $derived(this.runList.filter(isActive));
+
+  #stream: EventStream | null = null;
+  #inventoryTimer: ReturnType<typeof setTimeout> | null = null;
+  #cut = false;
+
+  async start(): Promise<void> {
+    this.failure = null;
+    try {
+      await api.signIn();
+      if (!api.hasToken) {
+        this.phase = "signed-out";
+        return;
+      }
+      this.exchanges = await api.exchanges();
+      await this.#refresh();
+      this.phase = "ready";
+    } catch (thrown) {
+      const error = asApiError(thrown);
+      this.failure = error;
+      this.phase = error.isSignedOut ? "signed-out" : "failed";
+      return;
+    }
+    this.#stream = api.events(this.#onEvent, this.#onOpen);
+    this.#stream.start();
+    setInterval(() => {
+      if (!document.hidden) void this.#guard(this.refreshHealth());
+    }, HEALTH_EVERY_MS);
+    // While hidden no event is read; what happened meanwhile is fetched when the page is looked at again.
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) void this.#guard(this.#refresh());
+    });
+  }
+
+  exchangeName(id: string | null): string {
+    return this.exchanges.find((it) => it.id === id)?.name ?? id ?? "";
+  }
+
+  async refreshHealth(): Promise<void> {
+    this.health = await api.health();
+  }
+
+  async refreshInventory(): Promise<void> {
+    this.datasets = await api.inventory();
+  }
+
+  async olderRuns(): Promise<void> {
+    const oldest = this.runList.at(-1);
+    if (!this.moreRuns || oldest === undefined) return;
+    const page = await api.runs({ limit: RUNS_PAGE, before: oldest.run_id });
+    for (const run of page) this.runs.set(run.run_id, run);
+    this.moreRuns = page.length === RUNS_PAGE;
+  }
+
+  async #refresh(): Promise<void> {
+    const [runs] = await Promise.all([
+      api.runs({ limit: RUNS_PAGE }),
+      this.refreshHealth(),
+      this.refreshInventory(),
+    ]);
+    if (this.runs.size === 0) this.moreRuns = runs.length === RUNS_PAGE;
+    for (const run of runs) this.runs.set(run.run_id, run);
+  }
+
+  readonly #onOpen = (open: boolean): void => {
+    this.connected = open;
+    if (!open) this.#cut = true;
+    else if (this.#cut) {
+      this.#cut = false;
+      void this.#guard(this.#refresh());
+    }
+  };
+
+  readonly #onEvent = (event: ServerEvent): void => {
+    const data: unknown = JSON.parse(event.data);
+    switch (event.type) {
+      case "progress":
+        return this.#onProgress(data as ProgressEvent);
+      case "status":
+        return this.#onStatus(data as StatusEvent);
+      case "log":
+        return this.#onLog(data as LogEvent);
+      case "inventory":
+        return this.#inventorySoon();
+      case "reset":
+        void this.#guard(this.#refresh());
+    }
+  };
+
+  #onProgress({ run_id, progress }: ProgressEvent): void {
+    const run = this.runs.get(run_id);
+    if (run === undefined) void this.#guard(this.#fetchRun(run_id));
+    // A late line of progress must not bring an ended run back to life.
+    else if (isActive(run)) {
+      this.runs.set(run_id, { ...run, progress, rows_written: Math.max(run.rows_written, progress.rows) });
+    }
+  }
+
+  #onStatus({ run }: StatusEvent): void {
+    this.runs.set(run.run_id, run);
+    if (!isActive(run)) {
+      this.#inventorySoon();
+      void this.#guard(this.refreshHealth());
+    }
+  }
+
+  #onLog({ run_id, ts_ms, message }: LogEvent): void {
+    const line = `${new Date(ts_ms).toISOString()} ${message}`;
+    this.logs.set(run_id, [...(this.logs.get(run_id) ?? []), line].slice(-LOG_LINES_MAX));
+  }
+
+  async #fetchRun(runId: string): Promise<void> {
+    const { log_tail: _, ...run } = await api.run(runId);
+    this.runs.set(runId, run);
+  }
+
+  #inventorySoon(): void {
+    this.#inventoryTimer ??= setTimeout(() => {
+      this.#inventoryTimer = null;
+      void this.#guard(this.refreshInventory());
+    }, INVENTORY_PAUSE_MS);
+  }
+
+  /** For what nobody waits for: its failure shows in the frame, not as a message. */
+  async #guard(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (thrown) {
+      const error = asApiError(thrown);
+      if (error.isSignedOut) {
+        this.#stream?.stop();
+        this.phase = "signed-out";
+      } else this.connected = false;
+    }
+  }
+}
+
+export const live = new Live();
