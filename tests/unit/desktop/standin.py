@@ -1,0 +1,49 @@
+"""A stand-in for the window's process: the same lines over the same pipes, and no window.
+
+Run as ``python standin.py LOG [FAULT]``; each line it is sent is appended to the file LOG. FAULT is one of
+``dies`` (before it is ready), ``mute`` (never ready), ``deaf`` (ignores Quit and the end of its input).
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from dccd.interfaces.desktop import protocol
+
+
+def say(event: protocol.Event) -> None:
+    sys.stdout.buffer.write(protocol.encode(event))
+    sys.stdout.buffer.flush()
+
+
+def main(log: Path, fault: str = "") -> None:
+    if fault == "dies":
+        sys.exit("the drawing surface is missing")
+    print("a library that prints to standard output", flush=True)
+    for line in sys.stdin.buffer:
+        with log.open("ab") as lines:
+            lines.write(line)
+        match protocol.decode_command(line):
+            case protocol.Open():
+                if fault != "mute":
+                    say(protocol.Shown())
+                    say(protocol.Ready())
+            case protocol.Show() | protocol.Raise():
+                say(protocol.Shown())
+            case protocol.Hide():
+                say(protocol.Hidden())
+            case protocol.ChooseFolder(title="crash"):
+                os._exit(3)
+            case protocol.ChooseFolder(id=dialog_id, title="cancel"):
+                say(protocol.Folder(dialog_id, None))
+            case protocol.ChooseFolder(id=dialog_id, start=start):
+                say(protocol.Folder(dialog_id, f"{start}/chosen"))
+            case protocol.Quit() if fault != "deaf":
+                return
+    while fault == "deaf":
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])

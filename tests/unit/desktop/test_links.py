@@ -1,0 +1,54 @@
+import os
+import sys
+
+import pytest
+
+from dccd.interfaces.desktop import links
+
+REFUSED = [
+    "http://data.binance.vision/",
+    "https://example.com/",
+    "https://data.binance.vision.example.com/",
+    "https://data.binance.vision@example.com/",
+    "https://somebody@data.binance.vision/",
+    "https://data.binance.vision:8443/",
+    "https://data.binance.vision:port/",
+    "file:///etc/passwd",
+    "javascript:alert(1)",
+    "data.binance.vision",
+    "",
+]
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    urls = []
+    monkeypatch.setattr(links, "_open_in_browser", lambda url, _new, _autoraise: urls.append(url) or True)
+    return urls
+
+
+def test_a_host_of_the_allow_list_opens(opened):
+    assert links.open_external("https://data.binance.vision/?prefix=data/spot/")
+    assert opened == ["https://data.binance.vision/?prefix=data/spot/"]
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_nothing_else_opens(opened, url):
+    assert not links.open_external(url)
+    assert opened == []
+
+
+@pytest.mark.parametrize("original", [None, "/usr/lib/theirs"])
+def test_a_frozen_binary_keeps_its_libraries_from_the_browser(monkeypatch, original):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/dccd")
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG", raising=False)
+    if original is not None:
+        monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", original)
+    seen = []
+    monkeypatch.setattr(
+        links, "_open_in_browser", lambda *_: seen.append(os.environ.get("LD_LIBRARY_PATH")) or True
+    )
+    links.open_external("https://data.binance.vision/")
+    assert seen == [original]
+    assert os.environ["LD_LIBRARY_PATH"] == "/opt/dccd"
