@@ -1,0 +1,1 @@
+"""All network I/O, the same for every exchange."""

@@ -1,0 +1,113 @@
+"""Budgets in the exchange's own units, never spent past, and waits it asked for, kept to the second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from dccd.domain.errors import Throttled
+from dccd.domain.timeutils import S_NS
+from dccd.sources.base import Limit
+from dccd.transport.retry import Sleep
+
+# The share of an allowance that is used: the rest is for what the exchange counts and does not say.
+USABLE = 0.98
+# A window is taken to begin this much late, since the exchange's clock is known to half a round trip.
+LATE_NS = S_NS // 4
+# The longest wait a run sits through; a longer ban ends it with an error that says until when.
+PATIENCE_S = 900.0
+
+
+class Budget:
+    """One allowance: fixed windows of the exchange's clock, reserved before sending.
+
+    What is in flight when a window ends is counted in both, as nobody knows where it lands. The
+    exchange's own count, where its headers tell, corrects ours upwards (others may share the address).
+    """
+
+    def __init__(self, limit: Limit, *, now_ns: Callable[[], int], sleep: Sleep) -> None:
+        """`now_ns` is the exchange's clock, as far as it is known."""
+        self.limit = limit
+        self.units = limit.units
+        self._now_ns, self._sleep = now_ns, sleep
+        self._turn = asyncio.Lock()
+        self._window = -1
+        self._used = 0
+        self._in_flight = 0
+        self.resumes_ns: int | None = None
+
+    @property
+    def used(self) -> int:
+        """Units taken as used in the present window."""
+        self._roll()
+        return self._used
+
+    def _roll(self) -> None:
+        window = (self._now_ns() - LATE_NS) // (self.limit.window_s * S_NS)
+        if window != self._window:
+            self._window, self._used = window, self._in_flight
+
+    async def reserve(self, weight: int) -> int:
+        """Take `weight` units, in order of asking, waiting for the next window when this one has too few.
+
+        Returns
+        -------
+        int
+            The window they were taken from, for :meth:`settle`.
+        """
+        if weight == 0:
+            return self._window
+        async with self._turn:
+            self._roll()
+            try:
+                # What weighs more than a whole window goes alone, at a window's start.
+                while self._used and self._used + weight > self.units * USABLE:
+                    self.resumes_ns = (self._window + 1) * self.limit.window_s * S_NS + LATE_NS
+                    await self._sleep(max(0.001, (self.resumes_ns - self._now_ns()) / S_NS))
+                    self._roll()
+            finally:
+                self.resumes_ns = None
+            self._used += weight
+            self._in_flight += weight
+            return self._window
+
+    def settle(self, weight: int, window: int, used: int | None) -> None:
+        """A request came back, or failed; `used` is the exchange's count when it said one."""
+        self._in_flight -= weight
+        self._roll()
+        if used is not None and window == self._window:
+            self._used = max(self._used, used + self._in_flight)
+
+
+class Gate:
+    """Keeps every request to one host back while the host asked for silence."""
+
+    def __init__(self, *, now_ns: Callable[[], int], sleep: Sleep) -> None:
+        self._now_ns, self._sleep = now_ns, sleep
+        self.opens_ns = 0
+        self._reason = ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether requests have to wait."""
+        return self._now_ns() < self.opens_ns
+
+    def close(self, error: Throttled) -> None:
+        """Keep the wait that the exchange named; never shortens one already kept."""
+        if error.retry_after_s is not None:
+            opens_ns = self._now_ns() + round(error.retry_after_s * S_NS)
+            if opens_ns > self.opens_ns:
+                self.opens_ns, self._reason = opens_ns, str(error)
+
+    async def wait(self) -> None:
+        """Return once the host may be asked.
+
+        Raises
+        ------
+        Throttled
+            That would take longer than :data:`PATIENCE_S`.
+        """
+        while (left_s := (self.opens_ns - self._now_ns()) / S_NS) > 0:
+            if left_s > PATIENCE_S:
+                raise Throttled(self._reason, left_s)
+            await self._sleep(left_s)
