@@ -85,7 +85,7 @@ def display() -> Iterator[str]:
     with subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL) as server:
         os.close(writer)
         try:
-            with open(reader, encoding="ascii") as numbers:
+            with os.fdopen(reader, encoding="ascii") as numbers:
                 if not select.select([numbers], [], [], START_DEADLINE_S)[0]:
                     pytest.fail(f"Xvfb named no display within {START_DEADLINE_S} s")
                 number = numbers.readline().strip()
