@@ -11,7 +11,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,11 +18,10 @@ import httpx
 import pyarrow as pa
 
 from dccd.application.config import AppConfig, load_config
-from dccd.application.service_factory import build_service
 from dccd.domain.errors import DataFolderLocked, DccdError
 from dccd.domain.span import Span
 from dccd.interfaces.api.runtime_file import read_runtime_file
-from dccd.interfaces.server import LocalServer
+from dccd.interfaces.program import Program
 
 Json = dict[str, Any]
 ENDED = frozenset({"succeeded", "failed", "cancelled", "interrupted"})
@@ -72,14 +70,16 @@ class Client:
     """
 
     def __init__(
-        self, config_path: str | os.PathLike[str] | None = None, *, data_path: str | os.PathLike[str] | None = None
+        self,
+        config_path: str | os.PathLike[str] | None = None,
+        *,
+        data_path: str | os.PathLike[str] | None = None,
     ) -> None:
         self._config_path = config_path
         self._data_path = data_path
         self._stack = AsyncExitStack()
         self._http: httpx.AsyncClient | None = None
         self.url = ""
-        self.owns_server = False
 
     async def __aenter__(self) -> Self:
         config = load_config(self._config_path, data_path=self._data_path)
@@ -88,7 +88,9 @@ class Client:
             headers = {"Authorization": f"Bearer {secret}"}
             # No read timeout: planning may wait for an exchange. trust_env off: never through a proxy.
             self._http = await self._stack.enter_async_context(
-                httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(None, connect=5), trust_env=False)
+                httpx.AsyncClient(
+                    base_url=url, headers=headers, timeout=httpx.Timeout(None, connect=5), trust_env=False
+                )
             )
         except BaseException:
             await self._stack.aclose()
@@ -108,18 +110,17 @@ class Client:
             running = await asyncio.to_thread(read_runtime_file, config.data_path)
             if running is not None:
                 return running.url, running.secret
-            server = LocalServer(build_service(config))
+            program = Program(config)
             try:
-                await server.start()
+                await program.start()
             except DataFolderLocked:
                 # Another process has the lock and will say in a moment where it listens.
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.1)
                 continue
-            self._stack.push_async_callback(server.stop)
-            self.owns_server = True
-            return server.url, server.secret
+            self._stack.push_async_callback(program.stop)
+            return program.server.url, program.server.secret
 
     # --- the verbs --------------------------------------------------------------------------------
 
@@ -286,7 +287,7 @@ class Client:
         """
         body: Json = {
             "datasets": [datasets] if isinstance(datasets, str) else datasets,
-            "folder": str(Path(folder).absolute()),
+            "folder": os.path.abspath(folder),
             "format": format,
         }
         body |= {key: str(value) for key, value in (("start", start), ("end", end)) if value is not None}
@@ -297,24 +298,26 @@ class Client:
 
     async def follow(self, run_id: str, *, on_progress: Callable[[Json], None] | None = None) -> Json:
         """Wait until a run has ended and return it; cancelling the wait cancels the run first."""
-        delay_s, longest_s = _POLL_S
         try:
-            while True:
-                run = await self.call("GET", f"/api/runs/{run_id}")
-                if on_progress is not None:
-                    on_progress(run)
-                if run["state"] in ENDED:
-                    return run
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 1.5, longest_s)
+            return await self._poll_until_ended(run_id, on_progress)
         except asyncio.CancelledError:
             await asyncio.shield(self._cancel_and_wait(run_id))
             raise
 
+    async def _poll_until_ended(self, run_id: str, on_progress: Callable[[Json], None] | None) -> Json:
+        delay_s, longest_s = _POLL_S
+        while True:
+            run = await self.call("GET", f"/api/runs/{run_id}")
+            if on_progress is not None:
+                on_progress(run)
+            if run["state"] in ENDED:
+                return run
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 1.5, longest_s)
+
     async def _cancel_and_wait(self, run_id: str) -> None:
         await self.cancel(run_id)
-        while (await self.call("GET", f"/api/runs/{run_id}"))["state"] not in ENDED:
-            await asyncio.sleep(_POLL_S[0])
+        await self._poll_until_ended(run_id, None)
 
     async def cancel(self, run_id: str) -> None:
         """Ask a run to stop; what it stored stays."""
@@ -322,7 +325,9 @@ class Client:
 
     # --- plumbing ---------------------------------------------------------------------------------
 
-    async def call(self, method: str, path: str, *, json: Json | None = None, params: Json | None = None) -> Json:
+    async def call(
+        self, method: str, path: str, *, json: Json | None = None, params: Json | None = None
+    ) -> Json:
         """One request to the local API; returns the answer's JSON.
 
         Raises
@@ -340,7 +345,11 @@ class Client:
             response = await self._connected().request(method, path, json=json, params=params)
         except httpx.TransportError as error:
             raise ApiError(
-                {"code": "network", "detail": f"dccd at {self.url} no longer answers ({error}). Start it again."}, 503
+                {
+                    "code": "network",
+                    "detail": f"dccd at {self.url} no longer answers ({error}). Start it again.",
+                },
+                503,
             ) from error
         _check(response)
         return response

@@ -31,7 +31,11 @@ def say_outcome(title: str, outcome: dict[str, Any], seconds: float) -> int:
     rows = outcome["rows_written"]
     if outcome["state"] == "succeeded":
         rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
-        print(f"{title}: {rows:,} rows stored in {duration(seconds)}{rate}" if rows else f"{title}: nothing was missing")
+        print(
+            f"{title}: {rows:,} rows stored in {duration(seconds)}{rate}"
+            if rows
+            else f"{title}: nothing was missing"
+        )
         return 0
     if outcome["state"] == "cancelled":
         print(f"{title}: cancelled after {rows:,} rows; the same command goes on from there", file=sys.stderr)

@@ -34,7 +34,7 @@ async def read(arguments: Namespace) -> int:
             print_rows(page, arguments.format, first=printed == 0)
             printed += page.num_rows
     if more:
-        print(f"… more rows; --limit N shows more, --format csv all of them", file=sys.stderr)
+        print("… more rows; --limit N shows more, --format csv all of them", file=sys.stderr)
     return 0
 
 

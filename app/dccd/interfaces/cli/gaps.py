@@ -29,7 +29,9 @@ async def gaps(arguments: Namespace) -> int:
     if arguments.json:
         print_json(found)
     elif any(found.values()):
-        print_table(("DATASET", "FROM", "TO", "LENGTH", "CAUSE"), [_line(d, g) for d in found for g in found[d]])
+        print_table(
+            ("DATASET", "FROM", "TO", "LENGTH", "CAUSE"), [_line(d, g) for d in found for g in found[d]]
+        )
     else:
         print("No gaps: everything that was asked for is stored.")
     return 0

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from dccd.domain.errors import DccdError, UsageError
+from dccd.interfaces.cli.interrupt import INTERRUPTED, interruptible
 from dccd.interfaces.cli.parser import build_parser
 
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USE = 0, 1, 2
 
 # command → module:function; imported when run, so that --help needs none of them.
 _COMMANDS = {
@@ -51,7 +50,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             return open_desktop(arguments)
         module, _, name = _COMMANDS[arguments.command].partition(":")
         function = getattr(importlib.import_module(f"dccd.interfaces.cli.{module}"), name)
-        return asyncio.run(_interruptible(function, arguments))
+        return asyncio.run(interruptible(function(arguments)))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -60,19 +59,6 @@ def run(argv: Sequence[str] | None = None) -> int:
         return DONE
     except DccdError as error:
         return report(error)
-
-
-async def _interruptible(function: object, arguments: argparse.Namespace) -> int:
-    """Run a command so that SIGTERM ends it the way Ctrl-C does."""
-    if sys.platform != "win32":
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        return await function(arguments)  # type: ignore[operator,no-any-return]
-    except asyncio.CancelledError:
-        print("Interrupted. What was fetched is stored; the same command goes on from there.", file=sys.stderr)
-        return INTERRUPTED
 
 
 def report(error: DccdError) -> int:

@@ -45,13 +45,19 @@ def build_parser() -> argparse.ArgumentParser:
             name, help=summary, description=summary, aliases=list(aliases), parents=[everywhere]
         )
 
-    serve = command("serve", "Run without a window and print the address to open in a browser.", ("start", "ui"))
-    serve.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
+    serve = command(
+        "serve", "Run without a window and print the address to open in a browser.", ("start", "ui")
+    )
+    serve.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)"
+    )
 
     backfill = command("backfill", "Download history and store it; only what is missing is fetched.")
     _dataset_arguments(backfill)
     backfill.add_argument(
-        "--start", default="last", help=f"last (go on), origin (since listing), or a time: {_TIMES} (default: last)"
+        "--start",
+        default="last",
+        help=f"last (go on), origin (since listing), or a time: {_TIMES} (default: last)",
     )
     backfill.add_argument("--end", help=f"exclusive; {_TIMES} (default: now)")
     backfill.add_argument("--plan", action="store_true", help="only say what would be fetched")
@@ -60,7 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
     _dataset_arguments(read)
     _range_arguments(read)
     read.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
-    read.add_argument("--limit", type=int, metavar="N", help="rows at most (default: 50 for a table, else all)")
+    read.add_argument(
+        "--limit", type=int, metavar="N", help="rows at most (default: 50 for a table, else all)"
+    )
 
     inventory = command("inventory", "List what is stored.")
     inventory.add_argument("--json", action="store_true", help="as JSON")
@@ -74,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     _dataset_arguments(export)
     _range_arguments(export)
     export.add_argument("--to", required=True, metavar="DIR", help="folder to write to; made if missing")
-    export.add_argument("--format", choices=("parquet", "csv", "arrow"), default="parquet", help="default: parquet")
+    export.add_argument(
+        "--format", choices=("parquet", "csv", "arrow"), default="parquet", help="default: parquet"
+    )
 
     command("validate", "Check the configuration file.")
     status = command("status", "Say whether dccd runs on the data folder, and what it does.")
@@ -86,10 +96,16 @@ def build_parser() -> argparse.ArgumentParser:
 def _dataset_arguments(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     nargs = "?" if optional else None
     parser.add_argument("exchange", metavar="EXCHANGE", nargs=nargs, help="for example binance")
-    parser.add_argument("symbol", metavar="SYMBOL", nargs=nargs, help="BTC/USDT, or BTC/USDT:USDT for a perpetual")
+    parser.add_argument(
+        "symbol", metavar="SYMBOL", nargs=nargs, help="BTC/USDT, or BTC/USDT:USDT for a perpetual"
+    )
     parser.add_argument("--type", dest="data_type", choices=_TYPES, default="ohlc", help="default: ohlc")
-    parser.add_argument("--span", help="bar length: 1m, 1h, 1d, 1w, 1mo … (ohlc, open_interest; default: 1m, 1h)")
-    parser.add_argument("--depth", type=int, metavar="N", help="levels a side (orderbook; default: the deepest)")
+    parser.add_argument(
+        "--span", help="bar length: 1m, 1h, 1d, 1w, 1mo … (ohlc, open_interest; default: 1m, 1h)"
+    )
+    parser.add_argument(
+        "--depth", type=int, metavar="N", help="levels a side (orderbook; default: the deepest)"
+    )
 
 
 def _range_arguments(parser: argparse.ArgumentParser) -> None:

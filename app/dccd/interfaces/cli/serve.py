@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 
-from dccd.application.config import load_config
-from dccd.application.service_factory import build_service
-from dccd.interfaces.server import LocalServer
+from dccd.application.config import AppConfig
+from dccd.interfaces.cli.connection import config_of
+from dccd.interfaces.program import Program
 
 
 async def serve(arguments: Namespace) -> int:
     """Serve until told to end; ending is clean and the exit status 0."""
-    config = load_config(getattr(arguments, "config", None), data_path=getattr(arguments, "data_path", None))
-    server = LocalServer(build_service(config), port=getattr(arguments, "port", 0))
-    await server.start()
-    print(f"dccd collects into {config.data_path}")
-    print(f"Open in a browser on this machine: {server.page_url()}", flush=True)
+    return await serve_until_ended(config_of(arguments), port=arguments.port)
+
+
+async def serve_until_ended(config: AppConfig, *, port: int = 0) -> int:
+    """Print the address of the page, and serve until this task is cancelled."""
+    program = Program(config, port=port)
+    await program.start()
+    print(f"dccd serves {config.data_path}")
+    print(f"Open in a browser on this machine: {program.server.page_url(lasting=True)}")
+    print("Ctrl-C ends it.", flush=True)
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
         print("Stopping.", flush=True)
     finally:
-        await server.stop()
+        await program.stop()
     return 0

@@ -7,21 +7,21 @@ from argparse import Namespace
 
 import httpx
 
-from dccd.application.config import load_config
 from dccd.interfaces.api.runtime_file import RuntimeInfo, read_runtime_file
+from dccd.interfaces.cli.connection import config_of
 from dccd.interfaces.cli.output import duration, print_json, size
 
 
 async def validate(arguments: Namespace) -> int:
     """Check the configuration; a fault is raised as ConfigError."""
-    config = _config(arguments)
+    config = config_of(arguments)
     print(f"{config.path}: valid. Data folder: {config.data_path}")
     return 0
 
 
 async def status(arguments: Namespace) -> int:
     """Say what runs on the data folder."""
-    config = _config(arguments)
+    config = config_of(arguments)
     running = read_runtime_file(config.data_path)
     health = (await _ask(running, "GET", "/api/health")) if running else None
     if arguments.json:
@@ -32,13 +32,15 @@ async def status(arguments: Namespace) -> int:
         print(f"dccd {health['version']} runs on {health['data_path']} (up {duration(health['uptime_s'])})")
         print(f"address: {running.url} · runs in progress: {health['running']}")
         if health["disk"]:
-            print(f"room on disk: {size(health['disk']['free_bytes'])} of {size(health['disk']['total_bytes'])}")
+            print(
+                f"room on disk: {size(health['disk']['free_bytes'])} of {size(health['disk']['total_bytes'])}"
+            )
     return 0
 
 
 async def open_app(arguments: Namespace) -> int:
     """Raise the running app's window, or print an address where there is none."""
-    config = _config(arguments)
+    config = config_of(arguments)
     running = read_runtime_file(config.data_path)
     if running is None:
         print(f"dccd: dccd is not running on {config.data_path}. Start it with: dccd", file=sys.stderr)
@@ -53,10 +55,6 @@ async def open_app(arguments: Namespace) -> int:
         return 1
     print(ticket["url"])
     return 0
-
-
-def _config(arguments: Namespace):  # type: ignore[no-untyped-def]
-    return load_config(getattr(arguments, "config", None), data_path=getattr(arguments, "data_path", None))
 
 
 async def _ask(running: RuntimeInfo, method: str, path: str) -> dict[str, object] | None:
