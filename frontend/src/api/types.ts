@@ -273,7 +273,7 @@ export type Kind = "time" | "sub_ns" | "float" | "int" | "text" | "side" | "bool
 export interface LogEvent {
   run_id: string;
   ts_ms: number;
-  level: "debug" | "info" | "warning" | "error";
+  level: "info" | "warning" | "error";
   message: string;
 }
 
@@ -338,7 +338,7 @@ export interface RefreshRequest {
   exchange: string;
 }
 
-/** `event: reset`: events were missed that are no longer kept; load the lists again. */
+/** `event: reset`: sent first on a new stream, and where events were missed: load the lists again. */
 export interface ResetEvent {
   last_id: number;
 }
@@ -405,7 +405,7 @@ export interface RunDetail {
   log_tail: string[];
 }
 
-/** Why a run failed. */
+/** Why a run failed: a stable code, and words a person can act on. */
 export interface RunError {
   code: string;
   detail: string;
@@ -428,7 +428,7 @@ export interface RunStarted {
   status: "started" | "already-running";
 }
 
-/** Where a run stands. */
+/** Where a run stands; the last four are final. */
 export type RunState = "pending" | "running" | "succeeded" | "failed" | "cancelled" | "interrupted";
 
 /** A page of runs. */

@@ -1,0 +1,228 @@
+/** Candles with volume, or a line, drawn by TradingView's Lightweight Charts. */
+
+import {
+  CandlestickSeries,
+  createChart,
+  HistogramSeries,
+  LineSeries,
+  type IChartApi,
+  type ISeriesApi,
+  type MouseEventParams,
+  type Time,
+  type UTCTimestamp,
+} from "lightweight-charts";
+
+import type { Chart } from "../api/types";
+import { indexAt, timeAt, withBlanks, type TimeWindow } from "./chart-window";
+import { formatExact } from "./format";
+import { formatInstant, type Zone } from "./time";
+
+export interface Hover {
+  time_s: number;
+  open?: number;
+  high?: number;
+  low?: number;
+  close?: number;
+  volume?: number;
+}
+
+export interface SeriesChartEvents {
+  onMove(shown: TimeWindow): void;
+  onHover(hover: Hover | null): void;
+}
+
+/** Places put back for missing bars; more than this and a series is taken as irregular. */
+const BLANKS_MAX = 10_000;
+const VOLUME_SHARE = 0.22;
+const DAY_S = 86_400;
+
+export class SeriesChart {
+  readonly #host: HTMLElement;
+  readonly #events: SeriesChartEvents;
+  readonly #chart: IChartApi;
+  #candles: ISeriesApi<"Candlestick"> | null = null;
+  #line: ISeriesApi<"Line"> | null = null;
+  #volume: ISeriesApi<"Histogram"> | null = null;
+  #times: number[] = [];
+  #step_s = 1;
+  #zone: Zone = "utc";
+  /** Set while we move the view ourselves, which is no wish of the person's. */
+  #moving = false;
+
+  constructor(host: HTMLElement, events: SeriesChartEvents) {
+    this.#host = host;
+    this.#events = events;
+    this.#chart = createChart(host, {
+      autoSize: true,
+      // The logo brings a <style> element, which the page's policy refuses; Settings names its maker.
+      layout: { attributionLogo: false, fontFamily: getComputedStyle(host).fontFamily, fontSize: 12 },
+      timeScale: { timeVisible: true, rightOffset: 2, minBarSpacing: 0.5 },
+      crosshair: { mode: 0 },
+    });
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => {
+      const shown = this.window();
+      if (!this.#moving && shown !== null) this.#events.onMove(shown);
+    });
+    this.#chart.subscribeCrosshairMove((param) => this.#events.onHover(this.#hover(param)));
+    this.restyle("utc");
+  }
+
+  /** Draw `data`, with the view on the stretch `shown`. */
+  show(data: Chart, shown: TimeWindow): void {
+    const { t, o, h, l, c, v } = data.bars;
+    this.#step_s = Math.max(1, data.span_s);
+    this.#times = withBlanks(t, this.#step_s, BLANKS_MAX);
+    const index = new Map(t.map((time, position) => [time, position]));
+    const at = (time: number) => index.get(time);
+    this.#moving = true;
+    this.#series(data.kind === "bars");
+    const precision = pricePrecision(c);
+    const priceFormat = { type: "custom", formatter: priceText(precision), minMove: 10 ** -precision } as const;
+    this.#candles?.applyOptions({ priceFormat });
+    this.#line?.applyOptions({ priceFormat });
+    this.#candles?.setData(
+      this.#times.map((second) => {
+        const i = at(second);
+        const time = second as UTCTimestamp;
+        if (i === undefined) return { time };
+        return { time, open: o[i] ?? 0, high: h[i] ?? 0, low: l[i] ?? 0, close: c[i] ?? 0 };
+      }),
+    );
+    this.#line?.setData(
+      this.#times.map((second) => {
+        const i = at(second);
+        const time = second as UTCTimestamp;
+        return i === undefined ? { time } : { time, value: c[i] ?? 0 };
+      }),
+    );
+    this.#volume?.setData(
+      this.#times.map((second) => {
+        const i = at(second);
+        const value = i === undefined ? null : (v[i] ?? null);
+        const time = second as UTCTimestamp;
+        return value === null ? { time } : { time, value };
+      }),
+    );
+    this.#chart.timeScale().setVisibleLogicalRange({
+      from: indexAt(this.#times, this.#step_s, shown.start_s),
+      to: indexAt(this.#times, this.#step_s, shown.end_s),
+    });
+    // The range change is told in the next frame.
+    requestAnimationFrame(() => requestAnimationFrame(() => (this.#moving = false)));
+  }
+
+  /** The stretch of time in view; null before anything is drawn. */
+  window(): TimeWindow | null {
+    const range = this.#chart.timeScale().getVisibleLogicalRange();
+    if (range === null || this.#times.length === 0) return null;
+    return {
+      start_s: timeAt(this.#times, this.#step_s, range.from),
+      end_s: timeAt(this.#times, this.#step_s, range.to),
+    };
+  }
+
+  /** Take the colours of the theme, and the zone. */
+  restyle(zone: Zone): void {
+    this.#zone = zone;
+    const colour = this.#colours();
+    const border = colour("--border");
+    this.#chart.applyOptions({
+      layout: { background: { color: colour("--bg") }, textColor: colour("--text-soft") },
+      grid: { vertLines: { color: border }, horzLines: { color: border } },
+      rightPriceScale: { borderColor: border },
+      timeScale: { borderColor: border, tickMarkFormatter: (time: Time) => this.#tick(Number(time)) },
+      localization: {
+        timeFormatter: (time: Time) => formatInstant(Number(time) * 1000, this.#zone),
+      },
+      crosshair: {
+        vertLine: { color: colour("--border-strong"), labelBackgroundColor: colour("--accent") },
+        horzLine: { color: colour("--border-strong"), labelBackgroundColor: colour("--accent") },
+      },
+    });
+    const [up, down] = [colour("--up"), colour("--down")];
+    this.#candles?.applyOptions({
+      upColor: up,
+      downColor: down,
+      wickUpColor: up,
+      wickDownColor: down,
+      borderVisible: false,
+    });
+    this.#line?.applyOptions({ color: colour("--accent"), lineWidth: 2 });
+    this.#volume?.applyOptions({ color: colour("--volume") });
+  }
+
+  remove(): void {
+    this.#chart.remove();
+  }
+
+  #series(bars: boolean): void {
+    if (this.#candles !== null || this.#line !== null) return;
+    if (bars) {
+      this.#volume = this.#chart.addSeries(HistogramSeries, {
+        priceScaleId: "volume",
+        priceFormat: { type: "volume" },
+        lastValueVisible: false,
+        priceLineVisible: false,
+      });
+      this.#candles = this.#chart.addSeries(CandlestickSeries, { priceLineVisible: false });
+      this.#chart.priceScale("volume").applyOptions({ scaleMargins: { top: 1 - VOLUME_SHARE, bottom: 0 } });
+      this.#chart.priceScale("right").applyOptions({ scaleMargins: { top: 0.06, bottom: VOLUME_SHARE + 0.04 } });
+    } else {
+      this.#line = this.#chart.addSeries(LineSeries, { priceLineVisible: false });
+    }
+    this.restyle(this.#zone);
+  }
+
+  #hover(param: MouseEventParams): Hover | null {
+    if (param.time === undefined) return null;
+    const hover: Hover = { time_s: Number(param.time) };
+    const main = this.#candles ?? this.#line;
+    const price = main === null ? undefined : param.seriesData.get(main);
+    if (price === undefined) return null;
+    if ("close" in price) Object.assign(hover, { open: price.open, high: price.high, low: price.low, close: price.close });
+    else if ("value" in price) hover.close = price.value;
+    const volume = this.#volume === null ? undefined : param.seriesData.get(this.#volume);
+    if (volume !== undefined && "value" in volume) hover.volume = volume.value;
+    return hover;
+  }
+
+  /** Years, months and days where they begin, else the time of day. */
+  #tick(time_s: number): string {
+    const text = formatInstant(time_s * 1000, this.#zone);
+    if (text.endsWith("00:00") || this.#step_s >= DAY_S) {
+      if (text.slice(5, 10) === "01-01") return text.slice(0, 4);
+      return text.slice(8, 10) === "01" ? text.slice(0, 7) : text.slice(5, 10);
+    }
+    return text.slice(11);
+  }
+
+  /** Canvas knows no custom properties: their colours are asked of an element that wears them. */
+  #colours(): (token: string) => string {
+    const probe = document.createElement("span");
+    this.#host.append(probe);
+    queueMicrotask(() => probe.remove());
+    return (token) => {
+      probe.style.color = `var(${token})`;
+      return getComputedStyle(probe).color;
+    };
+  }
+}
+
+/** Digits after the point that tell the values of a series apart, at most ten. */
+export function pricePrecision(values: readonly number[]): number {
+  let digits = 0;
+  const step = Math.max(1, Math.floor(values.length / 200));
+  for (let index = 0; index < values.length && digits < 10; index += step) {
+    const fraction = formatExact(values[index] ?? 0).split(".")[1] ?? "";
+    digits = Math.max(digits, Math.min(10, fraction.length));
+  }
+  return digits;
+}
+
+function priceText(precision: number): (value: number) => string {
+  const format = new Intl.NumberFormat(undefined, {
+    minimumFractionDigits: Math.min(2, precision),
+    maximumFractionDigits: precision,
+  });
+  return (value) => format.format(value);
+}
