@@ -1,8 +1,8 @@
 """A small, fast HTTP/1.1 server on the loopback address, under every stand-in exchange.
 
 A stand-in subclasses `StandIn` and turns a `Request` into a `Response`; everything else lives here:
-keep-alive, latency, faults, the log of requests. It is written on bare asyncio, because a framework's cost per
-request would be measured together with the program under test.
+keep-alive, latency, faults, the log of requests. It is written on bare asyncio, because a framework's cost
+per request would be measured together with the program under test.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""Benchmarks: commands that print figures; nothing here is timed by a test."""
