@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from dccd.domain.capability import Capability
@@ -25,8 +24,6 @@ from dccd.domain.instrument import Instrument
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
 from dccd.domain.types import DataType, Market
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class Request:
     host: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = _NOTHING
+    headers: Mapping[str, str] = field(default_factory=dict)
     weight: int = 1
     budget: str | None = None
     method: str = "GET"

@@ -1,0 +1,369 @@
+"""A source bound to its transport: what the rest of the program asks an exchange through."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+from dccd.domain.capability import Capability
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import ExchangeError, InvalidRange, NoCapability
+from dccd.domain.instrument import Instrument, InstrumentList
+from dccd.domain.records import Columns
+from dccd.domain.span import Span
+from dccd.domain.timeutils import HOUR_NS, S_NS
+from dccd.domain.types import DataType, Market, Mode
+from dccd.sources.base import ByCursor, ById, ByWindow, Listing, Response, Snapshot, Source, Target
+from dccd.transport.http import IN_FLIGHT, HttpTransport
+from dccd.transport.paginate import FetchedPage, IdHistory, by_cursor, by_id, by_window
+from dccd.transport.retry import Backoff, Sleep
+
+__all__ = ["BoundSource", "Estimate", "FetchedPage"]
+
+# A person waits for the first answers: fail soon, with a sentence, rather than try for a minute.
+_SOON = Backoff(attempts=3)
+_CLOCK_FRESH_NS = HOUR_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a fetch would take.
+
+    Attributes
+    ----------
+    rows, requests, weight : int
+        Weight in the units of the exchange's budget.
+    seconds : float
+        How long, at the exchange's allowance.
+    bottleneck : str
+        What sets that time, for people.
+    """
+
+    rows: int
+    requests: int
+    weight: int
+    seconds: float
+    bottleneck: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    offset_ns: int
+    measured_ns: int
+
+
+class BoundSource:
+    """One exchange, with its connections, budgets and clock.
+
+    Parameters
+    ----------
+    source : Source
+    urls : mapping of setting to address, optional
+        Hosts in place of the exchange's own: ``{"rest_url": "https://…"}``.
+    units : mapping of budget to int, optional
+        Allowances in place of the exchange's own, in its units.
+    proxy : str or None
+        Address of an HTTP proxy.
+    backoff : Backoff, optional
+        How often and how patiently a page is tried.
+    now_ns, sleep
+        Our clock, and how to wait by it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        urls: Mapping[str, str] | None = None,
+        units: Mapping[str, int] | None = None,
+        proxy: str | None = None,
+        backoff: Backoff | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.source = source
+        self.id, self.name, self.capabilities = source.id, source.name, source.capabilities
+        self.listing_errors: dict[str, ExchangeError] = {}
+        self._now_ns = now_ns
+        self._http = HttpTransport(
+            source,
+            urls=urls or {},
+            units=units or {},
+            proxy=proxy,
+            backoff=backoff or Backoff(),
+            now_ns=now_ns,
+            sleep=sleep,
+        )
+        self._instruments: InstrumentList | None = None
+        self._listing = asyncio.Lock()
+        self._clocks: dict[str, _Clock] = {}
+        self._earliest: dict[DatasetId, int] = {}
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def waiting(self) -> str | None:
+        """Why nothing is being sent just now, for people; None when nothing waits."""
+        return self._http.waiting()
+
+    # What there is
+
+    async def instruments(self, *, refresh: bool = False) -> InstrumentList:
+        """All instruments of all the exchange's markets; kept until `refresh`.
+
+        A market whose list cannot be had (a host that does not serve this country) is left out, with
+        the reason in :attr:`listing_errors` by host.
+
+        Raises
+        ------
+        ExchangeError
+            No list could be had.
+        """
+        async with self._listing:
+            if self._instruments is None or refresh:
+                found = await asyncio.gather(
+                    *(self._list(listing) for listing in self.source.listings), return_exceptions=True
+                )
+                errors: dict[str, ExchangeError] = {}
+                items: list[Instrument] = []
+                for listing, result in zip(self.source.listings, found, strict=True):
+                    if isinstance(result, ExchangeError):
+                        errors[listing.request.host] = result
+                    elif isinstance(result, BaseException):
+                        raise result
+                    else:
+                        items.extend(result)
+                if errors and not items:
+                    raise next(iter(errors.values()))
+                self.listing_errors = errors
+                self._instruments = InstrumentList(self.id, items)
+            return self._instruments
+
+    async def _list(self, listing: Listing) -> list[Instrument]:
+        def parse(response: Response) -> list[Instrument]:
+            if listing.limits is not None:
+                self._http.learn(listing.limits(response))
+            return list(listing.parse(response))
+
+        return await self._http.fetch(listing.request, parse, backoff=_SOON)
+
+    def require(
+        self,
+        data_type: DataType,
+        mode: Mode,
+        instrument: Instrument | None = None,
+        span: Span | None = None,
+        depth: int | None = None,
+    ) -> Capability:
+        """The capability that serves this; what is left out is not checked.
+
+        Raises
+        ------
+        NoCapability
+            There is none; says what there is instead.
+        """
+        reason = "it is not among what this exchange serves."
+        for capability in self.capabilities:
+            if capability.data_type is not data_type or capability.mode is not mode:
+                continue
+            problem = _problem(capability, instrument, span, depth)
+            if problem is None:
+                return capability
+            reason = problem
+        raise NoCapability(self.id, data_type, mode, reason)
+
+    # Time
+
+    async def clock_offset_ns(self, market: Market | None = None) -> int:
+        """The exchange's clock minus ours, nanoseconds; measured against a market's host, kept an hour."""
+        host = self.source.host_of[market] if market is not None else next(iter(self.source.hosts))
+        known = self._clocks.get(host)
+        now_ns = self._now_ns()
+        if known is None or not 0 <= now_ns - known.measured_ns < _CLOCK_FRESH_NS:
+            request = self.source.hosts[host].clock
+            if request is None:
+                return 0
+            # Read at half of the round trip: what is left is half of it at most.
+            told_ns = await self._http.fetch(request, self.source.clock_ns, backoff=_SOON)
+            after_ns = self._now_ns()
+            known = _Clock(told_ns - (now_ns + after_ns) // 2, after_ns)
+            self._clocks[host] = known
+            self._http.offset_ns = known.offset_ns
+        return known.offset_ns
+
+    async def _exchange_now_ns(self, market: Market) -> int:
+        return self._now_ns() + await self.clock_offset_ns(market)
+
+    async def earliest_ns(self, dataset: DatasetId, instrument: Instrument) -> int:
+        """A moment before which the exchange has nothing of this, and about the first it has.
+
+        Raises
+        ------
+        InvalidRange
+            It has nothing at all.
+        """
+        history = self.source.history[dataset.data_type]
+        target = Target(instrument, dataset.span, dataset.depth)
+        capability = self.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
+        now_ns = await self._exchange_now_ns(instrument.market)
+        if isinstance(history, Snapshot):
+            return now_ns
+        if capability.lookback_s is not None:
+            return now_ns - capability.lookback_s * S_NS
+        if dataset not in self._earliest:
+            found = await self._first_ns(target, history, now_ns)
+            if found is None:
+                raise InvalidRange(f"{self.name} has no {dataset.data_type} of {dataset.symbol} yet.")
+            self._earliest[dataset] = found
+        return self._earliest[dataset]
+
+    async def _first_ns(self, target: Target, history: ByWindow | ById | ByCursor, now_ns: int) -> int | None:
+        if isinstance(history, ById):
+            oldest = await IdHistory(self._http.fetch, target, history).oldest()
+            return oldest[1] if oldest else None
+        columns: Columns
+        if isinstance(history, ByCursor):
+            cursor = history.start(target, 0, now_ns)
+            request = history.request(target, cursor, 0, now_ns)
+            page = await self._http.fetch(request, lambda response: history.parse(target, response, cursor))
+            columns = page.columns
+        elif history.first is None:
+            return 0
+        else:
+            columns = await self._http.fetch(
+                history.first(target), lambda response: history.parse(target, response)
+            )
+        ts = columns["ts"]
+        return ts[0] if ts else None  # type: ignore[return-value]
+
+    # History
+
+    async def history(
+        self, dataset: DatasetId, instrument: Instrument, start_ns: int, end_ns: int
+    ) -> AsyncIterator[FetchedPage]:
+        """Rows of ``[start_ns, end_ns)`` in order, with the coverage they prove.
+
+        Nothing is fetched or covered past what has settled by the exchange's clock, nor is the bar still
+        open; what lies before the exchange's first row is covered without asking further. For order
+        books the range is not looked at: one snapshot of now comes, covering nothing.
+
+        Raises
+        ------
+        NoCapability
+            The exchange does not offer it.
+        ExchangeError
+            The exchange, or the way to it, failed; pages already given stand.
+        """
+        self.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
+        history = self.source.history[dataset.data_type]
+        target = Target(instrument, dataset.span, dataset.depth)
+        if isinstance(history, Snapshot):
+            yield await self._snapshot(target, history)
+            return
+        start_ns, end_ns = await self._settled(dataset, instrument, start_ns, end_ns)
+        if start_ns >= end_ns:
+            return
+        try:
+            earliest_ns = min(await self.earliest_ns(dataset, instrument), end_ns)
+        except InvalidRange:
+            earliest_ns = end_ns
+        if start_ns < earliest_ns:
+            yield FetchedPage({"ts": []}, 0, IntervalSet.of(start_ns, earliest_ns))
+            start_ns = earliest_ns
+        if isinstance(history, ByWindow):
+            pages = by_window(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
+        elif isinstance(history, ById):
+            pages = by_id(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
+        else:
+            pages = by_cursor(self._http.fetch, target, history, start_ns, end_ns)
+        async for page in pages:
+            yield page
+
+    async def _settled(
+        self, dataset: DatasetId, instrument: Instrument, start_ns: int, end_ns: int
+    ) -> tuple[int, int]:
+        """The part of a range that the exchange serves and that will not change any more."""
+        history = self.source.history[dataset.data_type]
+        assert not isinstance(history, Snapshot)
+        now_ns = await self._exchange_now_ns(instrument.market)
+        horizon_ns = now_ns - round(history.settle_s * S_NS)
+        if dataset.data_type is DataType.OHLC and dataset.span is not None:
+            horizon_ns = dataset.span.floor(horizon_ns)  # bars that open before it are closed
+        capability = self.require(dataset.data_type, Mode.HISTORICAL, instrument)
+        if capability.lookback_s is not None:
+            start_ns = max(start_ns, now_ns - capability.lookback_s * S_NS + HOUR_NS // 60)
+        return start_ns, min(end_ns, horizon_ns)
+
+    async def _snapshot(self, target: Target, history: Snapshot) -> FetchedPage:
+        await self.clock_offset_ns(target.instrument.market)
+
+        def parse(response: Response) -> Columns:
+            columns = dict(history.parse(target, response))
+            count = len(columns["side"])
+            columns.setdefault("ts", [response.received_ns] * count)
+            return columns | {"recv_ts": [response.received_ns] * count}
+
+        columns = await self._http.fetch(history.request(target), parse)
+        return FetchedPage(columns, len(columns["ts"]), IntervalSet())
+
+    # Plans
+
+    async def estimate(self, dataset: DatasetId, instrument: Instrument, todo: IntervalSet) -> Estimate:
+        """What fetching `todo` would take; trades are counted by their ids, exactly."""
+        history = self.source.history[dataset.data_type]
+        target = Target(instrument, dataset.span, dataset.depth)
+        self.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
+        if isinstance(history, Snapshot):
+            request = history.request(target)
+            rows, requests = 2 * (dataset.depth or 0), 1
+        elif isinstance(history, ById):
+            ids = IdHistory(self._http.fetch, target, history)
+            rows = requests = 0
+            for start_ns, end_ns in todo:
+                found = await ids.locate(start_ns, end_ns)
+                count = found.stop_id - found.first_id if found else 0
+                rows, requests = rows + count, requests - (-count // history.rows)
+            request = history.request(target, 0, history.rows)
+        elif isinstance(history, ByCursor):
+            rows = sum(round((end - start) / S_NS / history.typical_s) for start, end in todo)
+            requests = sum(1 + round((e - s) / S_NS / history.typical_s) // history.rows for s, e in todo)
+            request = history.request(target, history.start(target, 0, S_NS), 0, S_NS)
+        else:
+            assert dataset.span is not None
+            page = history.rows[instrument.market]
+            rows = sum(dataset.span.count(start, end) for start, end in todo)
+            requests = sum(-(-dataset.span.count(start, end) // page) for start, end in todo)
+            request = history.request(target, 0, dataset.span.nominal_ns, page)
+        limit = self.source.budgets[request.budget or request.host]
+        weight = requests * request.weight
+        free = self._http.units(request)
+        # The first window's allowance is spent at once, at about a round trip for each batch in flight.
+        paced_s = max(0, weight - free) / free * limit.window_s
+        travel_s = requests / IN_FLIGHT * 0.2
+        each = "a minute" if limit.window_s == 60 else f"every {limit.window_s} s"
+        bottleneck = (
+            f"{self.name} allows {free:,} {limit.unit} {each}" if paced_s > travel_s else "the connection"
+        )
+        return Estimate(rows, requests, weight, max(paced_s, travel_s), bottleneck)
+
+
+def _problem(
+    capability: Capability, instrument: Instrument | None, span: Span | None, depth: int | None
+) -> str | None:
+    """Why a capability does not serve this; None when it does."""
+    if instrument is None:
+        return None
+    market = instrument.market
+    if market not in capability.markets:
+        return f"only for {', '.join(capability.markets)}, and {instrument.symbol} is {market}."
+    spans = capability.spans.get(market, ())
+    if span is not None and str(span) not in spans:
+        return f"no span {span}. There are {', '.join(spans)}."
+    most = capability.rows_max.get(market, 0)
+    if depth is not None and capability.depths and not 0 < depth <= most:
+        return f"a depth of 1 to {most:,}, not {depth:,}."
+    return None

@@ -1,0 +1,523 @@
+"""Binance: spot, USDⓈ-M (linear) and COIN-M (inverse) futures, market data that needs no key.
+
+Documentation: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints
+and https://developers.binance.com/docs/derivatives/ (usds-margined-futures, coin-margined-futures); the page
+of each endpoint, and what was found odd, is in ``docs/exchanges/binance.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from dccd.domain.capability import Capability
+from dccd.domain.errors import ExchangeError, ExchangeRefused, ExchangeUnavailable, Throttled
+from dccd.domain.instrument import Instrument
+from dccd.domain.records import Columns
+from dccd.domain.span import Span
+from dccd.domain.symbol import Symbol, currency
+from dccd.domain.timeutils import DAY_NS, MS_NS, US_NS, datetime_ns
+from dccd.domain.types import DataType, Evidence, InstrumentType, Market, Mode, Transport
+from dccd.sources.base import (
+    ByCursor,
+    ById,
+    ByWindow,
+    Host,
+    Limit,
+    Listing,
+    Page,
+    Request,
+    Response,
+    Snapshot,
+    Source,
+    Target,
+)
+
+_DOCS = "https://developers.binance.com/docs/"
+_SPOT_DOCS = _DOCS + "binance-spot-api-docs/rest-api/market-data-endpoints"
+_OI_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Open-Interest-Statistics"
+_FUNDING_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Get-Funding-Rate-History"
+
+_HOST = {Market.SPOT: "spot", Market.LINEAR: "linear", Market.INVERSE: "inverse"}
+_PREFIX = {Market.SPOT: "/api/v3/", Market.LINEAR: "/fapi/v1/", Market.INVERSE: "/dapi/v1/"}
+_FUTURES_SPANS = (
+    "1m",
+    "3m",
+    "5m",
+    "15m",
+    "30m",
+    "1h",
+    "2h",
+    "4h",
+    "6h",
+    "8h",
+    "12h",
+    "1d",
+    "3d",
+    "1w",
+    "1mo",
+)
+_OI_SPANS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
+_FUTURES = (Market.LINEAR, Market.INVERSE)
+_LOOKBACK_S = 30 * 86_400
+# Spot answers in microseconds when asked; its archives of 2025 and later are, and two precisions must not meet.
+_MICROSECOND = {"X-MBX-TIME-UNIT": "MICROSECOND"}
+
+
+def _request(target: Target, endpoint: str, weight: int, *query: tuple[str, object]) -> Request:
+    instrument = target.instrument
+    return Request(
+        host=_HOST[instrument.market],
+        path=_PREFIX[instrument.market] + endpoint,
+        query=(("symbol", instrument.native), *((name, str(value)) for name, value in query)),
+        headers=_MICROSECOND if instrument.market is Market.SPOT else {},
+        weight=weight,
+    )
+
+
+def _unit_ns(target: Target) -> int:
+    return US_NS if target.instrument.market is Market.SPOT else MS_NS
+
+
+def _between(target: Target, start_ns: int, end_ns: int) -> tuple[tuple[str, int], tuple[str, int]]:
+    """A half-open range as Binance wants it: both bounds inclusive, in the market's time unit."""
+    unit_ns = _unit_ns(target)
+    return ("startTime", -(-start_ns // unit_ns)), ("endTime", -(-end_ns // unit_ns) - 1)
+
+
+# Bars: .../market-data-endpoints#klinecandlestick-data, and Kline-Candlestick-Data of both futures
+
+
+def _klines(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
+    span = "1M" if str(target.span) == "1mo" else str(target.span)
+    weight = 2 if target.instrument.market is Market.SPOT else _limit_weight(limit)
+    times = _between(target, start_ns, end_ns)
+    return _request(target, "klines", weight, ("interval", span), *times, ("limit", limit))
+
+
+def _limit_weight(limit: int) -> int:
+    return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
+
+
+def _first_kline(target: Target) -> Request:
+    """The oldest bar; COIN-M reaches 200 days at once, so days around the listing date are asked for."""
+    if target.instrument.market is not Market.INVERSE:
+        return _klines(target, 0, datetime_ns(datetime(2200, 1, 1, tzinfo=UTC)), 1)
+    listed_ns = target.instrument.listed_ns or datetime_ns(datetime(2020, 8, 1, tzinfo=UTC))
+    days = Target(target.instrument, Span.parse("1d"))
+    start_ns = listed_ns // DAY_NS * DAY_NS - 60 * DAY_NS
+    return _klines(days, start_ns, start_ns + 200 * DAY_NS, 200)
+
+
+_Bar = tuple[int, float, float, float, float, float, int, float, int, float, float, msgspec.Raw]
+_bars = msgspec.json.Decoder(list[_Bar], strict=False)
+
+
+def _parse_klines(target: Target, response: Response) -> Columns:
+    """Inverse bars give contracts where others give base volume, and base where others give quote."""
+    rows = _bars.decode(response.body)
+    if not rows:
+        return {"ts": []}
+    ts, open_, high, low, close, volume, _, quote, trades, buy, buy_quote, _ = zip(*rows, strict=True)
+    unit_ns = _unit_ns(target)
+    if target.instrument.market is Market.INVERSE:
+        size = target.instrument.contract_size
+        contracts = volume, buy
+        volume, buy = quote, buy_quote
+        quote, buy_quote = ([None if size is None else n * size for n in column] for column in contracts)
+    return {
+        "ts": [t * unit_ns for t in ts],
+        "open": open_,
+        "high": high,
+        "low": low,
+        "close": close,
+        "volume": volume,
+        "quote_volume": quote,
+        "trades": trades,
+        "taker_buy_volume": buy,
+        "taker_buy_quote_volume": buy_quote,
+    }
+
+
+# Trades: .../market-data-endpoints#compressedaggregate-trades-list, Compressed-Aggregate-Trades-List
+
+
+def _trades(target: Target, *query: tuple[str, object]) -> Request:
+    return _request(target, "aggTrades", 4 if target.instrument.market is Market.SPOT else 20, *query)
+
+
+class _Trade(msgspec.Struct, gc=False):
+    a: int
+    p: float
+    q: float
+    T: int
+    m: bool
+
+
+_trade_list = msgspec.json.Decoder(list[_Trade], strict=False)
+
+
+def _parse_trades(target: Target, response: Response) -> Columns:
+    """Aggregate trades; `m` says that the buyer was the maker, so the taker sold."""
+    rows = _trade_list.decode(response.body)
+    unit_ns = _unit_ns(target)
+    return {
+        "ts": [row.T * unit_ns for row in rows],
+        "price": [row.p for row in rows],
+        "amount": [row.q for row in rows],
+        "side": ["sell" if row.m else "buy" for row in rows],
+        "tid_num": [row.a for row in rows],
+    }
+
+
+# Order book: .../market-data-endpoints#order-book, Order-Book
+
+
+class _Book(msgspec.Struct):
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+    T: int | None = None
+
+
+_book = msgspec.json.Decoder(_Book, strict=False)
+_FUTURES_DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
+
+
+def _depth(target: Target) -> Request:
+    wanted = target.depth or 0
+    if target.instrument.market is Market.SPOT:
+        weight = 5 if wanted <= 100 else 25 if wanted <= 500 else 50 if wanted <= 1000 else 250
+        return _request(target, "depth", weight, ("limit", wanted))
+    limit = next((depth for depth in _FUTURES_DEPTHS if depth >= wanted), _FUTURES_DEPTHS[-1])
+    weight = 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
+    return _request(target, "depth", weight, ("limit", limit))
+
+
+def _parse_depth(target: Target, response: Response) -> Columns:
+    book = _book.decode(response.body)
+    bids, asks = book.bids[: target.depth], book.asks[: target.depth]
+    levels = bids + asks
+    columns: dict[str, Sequence[object]] = {
+        "side": ["bid"] * len(bids) + ["ask"] * len(asks),
+        "price": [price for price, _ in levels],
+        "amount": [amount for _, amount in levels],
+    }
+    if book.T is not None:
+        columns["ts"] = [book.T * MS_NS] * len(levels)
+    return columns
+
+
+# Funding: Get-Funding-Rate-History of both futures
+
+
+class _Funding(msgspec.Struct):
+    fundingTime: int
+    fundingRate: float
+    markPrice: str | None = None  # empty before it was recorded; COIN-M has none
+
+
+_funding_list = msgspec.json.Decoder(list[_Funding], strict=False)
+_FUNDING_ROWS = 1000
+
+
+def _funding(target: Target, cursor: str, start_ns: int, end_ns: int) -> Request:
+    times = _between(target, int(cursor), end_ns)
+    linear = target.instrument.market is Market.LINEAR
+    request = _request(target, "fundingRate", 1, *times, ("limit", _FUNDING_ROWS))
+    return replace(request, budget="funding") if linear else request
+
+
+def _parse_funding(target: Target, response: Response, cursor: str) -> Page:
+    """In order of time; a full page is followed from just after its last settlement, of which times are unique."""
+    rows = _funding_list.decode(response.body)
+    ts = [row.fundingTime * MS_NS for row in rows]
+    marks = [float(row.markPrice) if row.markPrice else None for row in rows]
+    columns: Columns = {"ts": ts, "rate": [row.fundingRate for row in rows], "mark_price": marks}
+    return Page(columns, str(ts[-1] + 1) if len(rows) >= _FUNDING_ROWS else None)
+
+
+# Open interest: Open-Interest-Statistics of both futures
+
+
+class _Interest(msgspec.Struct):
+    timestamp: int
+    sumOpenInterest: float
+    sumOpenInterestValue: float
+
+
+_interest_list = msgspec.json.Decoder(list[_Interest], strict=False)
+
+
+def _open_interest(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
+    native = target.instrument.native
+    whose: tuple[tuple[str, str], ...] = (("symbol", native),)
+    if target.instrument.market is Market.INVERSE:
+        whose = (("pair", native.partition("_")[0]), ("contractType", "PERPETUAL"))
+    times = ((name, str(value)) for name, value in _between(target, start_ns, end_ns))
+    query = (*whose, ("period", str(target.span)), *times, ("limit", str(limit)))
+    host = _HOST[target.instrument.market]
+    return Request(host, "/futures/data/openInterestHist", query, budget=host + " data")
+
+
+def _parse_open_interest(target: Target, response: Response) -> Columns:
+    """Base units and their worth in quote; inverse lists give contracts and base."""
+    rows = _interest_list.decode(response.body)
+    base: list[float] = [row.sumOpenInterest for row in rows]
+    value: list[float | None] = [row.sumOpenInterestValue for row in rows]
+    if target.instrument.market is Market.INVERSE:
+        size = target.instrument.contract_size
+        base, value = (
+            [row.sumOpenInterestValue for row in rows],
+            [None if size is None else row.sumOpenInterest * size for row in rows],
+        )
+    ts = [row.timestamp * MS_NS for row in rows]
+    return {"ts": ts, "open_interest": base, "open_interest_value": value}
+
+
+# Instruments: .../rest-api/general-endpoints#exchange-information, Exchange-Information of both futures
+
+
+class _Filter(msgspec.Struct):
+    filterType: str
+    tickSize: float | None = None
+    stepSize: float | None = None
+
+
+class _Listed(msgspec.Struct):
+    symbol: str
+    baseAsset: str
+    quoteAsset: str
+    status: str = ""
+    contractStatus: str = ""
+    contractType: str = ""
+    contractSize: float = 1.0
+    marginAsset: str = ""
+    onboardDate: int | None = None
+    deliveryDate: int | None = None
+    filters: list[_Filter] = []
+
+
+class _RateLimit(msgspec.Struct):
+    rateLimitType: str
+    limit: int
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Listed]
+    rateLimits: list[_RateLimit] = []
+
+
+_exchange_info = msgspec.json.Decoder(_ExchangeInfo, strict=False)
+_DATED = re.compile(r"_(\d{6})$")
+
+
+def _instrument(market: Market, row: _Listed) -> Instrument:
+    spot = market is Market.SPOT
+    dated = None if spot else _DATED.search(row.symbol)
+    settle = None if spot else currency(row.marginAsset or row.quoteAsset)
+    kind = InstrumentType.FUTURE if dated else InstrumentType.PERPETUAL
+    filters = {entry.filterType: entry for entry in row.filters}
+    price, lot = (filters.get(name, _Filter(name)) for name in ("PRICE_FILTER", "LOT_SIZE"))
+    return Instrument(
+        exchange="binance",
+        symbol=Symbol(
+            currency(row.baseAsset), currency(row.quoteAsset), settle, dated.group(1) if dated else None
+        ),
+        native=row.symbol,
+        market=market,
+        type=InstrumentType.SPOT if spot else kind,
+        active=(row.status or row.contractStatus) == "TRADING",
+        contract_size=None if spot else row.contractSize,
+        tick_size=price.tickSize,
+        lot_size=lot.stepSize,
+        listed_ns=row.onboardDate * MS_NS if row.onboardDate else None,
+        expiry_ns=row.deliveryDate * MS_NS if dated and row.deliveryDate else None,
+    )
+
+
+def _listing(market: Market, weight: int) -> Listing:
+    host = _HOST[market]
+
+    def limits(response: Response) -> Mapping[str, int]:
+        stated = _exchange_info.decode(response.body).rateLimits
+        return {host: rate.limit for rate in stated if rate.rateLimitType == "REQUEST_WEIGHT"}
+
+    return Listing(
+        Request(host, _PREFIX[market] + "exchangeInfo", weight=weight),
+        lambda response: [_instrument(market, row) for row in _exchange_info.decode(response.body).symbols],
+        limits,
+    )
+
+
+# Errors: https://developers.binance.com/docs/binance-spot-api-docs/errors, and #http-return-codes of each API
+
+
+class _Error(msgspec.Struct):
+    code: int
+    msg: str
+
+
+_error_body = msgspec.json.Decoder(_Error)
+_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
+_BUSY = {-1000, -1001, -1006, -1007, -1008, -1016}
+_REGION = (
+    "Binance does not serve this network (HTTP {status}{said}). Where that is because of the country, spot "
+    "market data may still be had from its public mirror: set rest_url = "
+    '"https://data-api.binance.vision" under [sources.binance].'
+)
+
+
+def _error(response: Response) -> ExchangeError | None:
+    status = response.status
+    if status < 400 and not response.body.startswith(b'{"code"'):
+        return None
+    try:
+        stated = _error_body.decode(response.body)
+    except msgspec.MsgspecError:
+        stated = None
+    if stated is not None and stated.code >= 0 and status < 400:
+        return None
+    code = stated.code if stated else None
+    said = f", {stated.msg!r}" if stated else ""
+    if status in (418, 429) or code == -1003:
+        until = _BANNED_UNTIL.search(stated.msg) if stated else None
+        wait_s: float | None = (int(until[1]) * MS_NS - response.received_ns) / 1e9 if until else None
+        if response.headers.get("retry-after", "").isdecimal():
+            wait_s = float(response.headers["retry-after"])
+        return Throttled(f"Binance asked for fewer requests (HTTP {status}{said}).", wait_s)
+    if status in (403, 451):
+        return ExchangeRefused(_REGION.format(status=status, said=said), str(code or status))
+    if status >= 500 or code in _BUSY:
+        return ExchangeUnavailable(f"Binance cannot answer now (HTTP {status}{said}). Try again later.")
+    return ExchangeRefused(f"Binance refused the request (HTTP {status}{said}).", str(code or status))
+
+
+class _Time(msgspec.Struct):
+    serverTime: int
+
+
+def _clock_ns(response: Response) -> int:
+    return msgspec.json.decode(response.body, type=_Time).serverTime * MS_NS
+
+
+# What it offers. Addresses: #general-api-information of each API
+
+
+def _host(market: Market, url: str, setting: str) -> Host:
+    return Host(url, setting, Request(_HOST[market], _PREFIX[market] + "time"))
+
+
+def _capability(data_type: DataType, docs: str, **more: object) -> Capability:
+    fields = {
+        "transport": Transport.REST,
+        "mode": Mode.HISTORICAL,
+        "evidence": Evidence.RECORDED,
+        "docs": docs,
+    }
+    return Capability.model_validate({"data_type": data_type, **fields, **more})
+
+
+_ALL = tuple(Market)
+_USED = "x-mbx-used-weight-1m"
+# A futures page of 499 bars weighs 2, one of 1,000 weighs 5: the smaller brings a quarter more for the weight.
+_BAR_ROWS = {Market.SPOT: 1000, Market.LINEAR: 499, Market.INVERSE: 499}
+_OI_ROWS = {Market.LINEAR: 500, Market.INVERSE: 500}
+
+BINANCE = Source(
+    id="binance",
+    name="Binance",
+    hosts={
+        "spot": _host(Market.SPOT, "https://api.binance.com", "rest_url"),
+        "linear": _host(Market.LINEAR, "https://fapi.binance.com", "futures_url"),
+        "inverse": _host(Market.INVERSE, "https://dapi.binance.com", "delivery_url"),
+    },
+    host_of=_HOST,
+    budgets={
+        "spot": Limit(6000, used_header=_USED),
+        "linear": Limit(2400, used_header=_USED),
+        "inverse": Limit(2400, used_header=_USED),
+        "funding": Limit(500, window_s=300, unit="requests"),
+        "linear data": Limit(1000, window_s=300, unit="requests"),
+        "inverse data": Limit(1000, window_s=300, unit="requests"),
+    },
+    capabilities=(
+        _capability(
+            DataType.OHLC,
+            _SPOT_DOCS + "#klinecandlestick-data",
+            markets=_ALL,
+            rows_max=_BAR_ROWS,
+            direction="forward",
+            spans={Market.SPOT: ("1s", *_FUTURES_SPANS), **dict.fromkeys(_FUTURES, _FUTURES_SPANS)},
+        ),
+        _capability(
+            DataType.TRADES,
+            _SPOT_DOCS + "#compressedaggregate-trades-list",
+            markets=_ALL,
+            rows_max=dict.fromkeys(_ALL, 1000),
+            direction="forward",
+        ),
+        _capability(
+            DataType.ORDERBOOK,
+            _SPOT_DOCS + "#order-book",
+            markets=_ALL,
+            history="recent",
+            rows_max={Market.SPOT: 5000, Market.LINEAR: 1000, Market.INVERSE: 1000},
+            depths=(*_FUTURES_DEPTHS, 5000),
+        ),
+        _capability(
+            DataType.FUNDING,
+            _FUNDING_DOCS,
+            markets=_FUTURES,
+            rows_max=dict.fromkeys(_FUTURES, _FUNDING_ROWS),
+            direction="forward",
+        ),
+        _capability(
+            DataType.OPEN_INTEREST,
+            _OI_DOCS,
+            markets=_FUTURES,
+            history="recent",
+            lookback_s=_LOOKBACK_S,
+            rows_max=_OI_ROWS,
+            direction="forward",
+            spans=dict.fromkeys(_FUTURES, _OI_SPANS),
+        ),
+    ),
+    listings=(_listing(Market.SPOT, 20), _listing(Market.LINEAR, 1), _listing(Market.INVERSE, 1)),
+    history={
+        DataType.OHLC: ByWindow(
+            request=_klines,
+            parse=_parse_klines,
+            first=_first_kline,
+            rows=_BAR_ROWS,
+            window_s={Market.INVERSE: 200 * 86_400},
+            dense=True,
+        ),
+        DataType.TRADES: ById(
+            request=lambda target, first_id, limit: _trades(target, ("fromId", first_id), ("limit", limit)),
+            request_at=lambda target, start_ns, end_ns, limit: _trades(
+                target, *_between(target, start_ns, end_ns), ("limit", limit)
+            ),
+            latest=lambda target: _trades(target, ("limit", 1)),
+            parse=_parse_trades,
+            rows=1000,
+            window_s=3599,  # the futures want less than an hour
+        ),
+        DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_depth),
+        DataType.FUNDING: ByCursor(
+            start=lambda target, start_ns, end_ns: str(start_ns),
+            request=_funding,
+            parse=_parse_funding,
+            rows=_FUNDING_ROWS,
+            typical_s=8 * 3600.0,
+        ),
+        DataType.OPEN_INTEREST: ByWindow(
+            request=_open_interest, parse=_parse_open_interest, rows=_OI_ROWS, settle_s=300.0
+        ),
+    },
+    error=_error,
+    clock_ns=_clock_ns,
+)

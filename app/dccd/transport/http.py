@@ -1,0 +1,195 @@
+"""HTTP to one exchange: sending, budgets, retries and silence, behind one method."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+import certifi
+from yarl import URL
+
+from dccd import __version__
+from dccd.domain.errors import DccdError, MalformedPayload, NetworkError, Throttled
+from dccd.domain.timeutils import S_NS
+from dccd.sources.base import Request, Response, Source
+from dccd.transport.ratelimit import Budget, Gate
+from dccd.transport.retry import Backoff, Sleep, retry
+
+T = TypeVar("T")
+
+# Requests under way at once, to one host. At 150 ms and Binance's dearest allowance (50 pages of bars a
+# second) eight would do; twenty keep up over 400 ms.
+IN_FLIGHT = 20
+_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=30)
+
+
+class HttpTransport:
+    """One exchange's requests.
+
+    Parameters
+    ----------
+    source : Source
+    urls : mapping of setting to address
+        Replaces hosts' addresses, by :attr:`~dccd.sources.base.Host.setting`.
+    units : mapping of budget to int
+        Replaces budgets' units in each window.
+    proxy : str or None
+        Address of an HTTP proxy; without one, the environment's (``HTTPS_PROXY``, ``NO_PROXY``).
+    backoff : Backoff
+    now_ns, sleep
+        Our clock, and how to wait by it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        urls: Mapping[str, str],
+        units: Mapping[str, int],
+        proxy: str | None,
+        backoff: Backoff,
+        now_ns: Callable[[], int],
+        sleep: Sleep,
+    ) -> None:
+        self._source, self._proxy, self._backoff, self._sleep = source, proxy, backoff, sleep
+        self._our_now_ns = now_ns
+        self.offset_ns = 0
+        self._urls = {key: urls.get(host.setting, host.url).rstrip("/") for key, host in source.hosts.items()}
+        self._fixed = frozenset(units)
+        self._budgets = {
+            name: Budget(limit, now_ns=self.now_ns, sleep=sleep) for name, limit in source.budgets.items()
+        }
+        for name, count in units.items():
+            if name in self._budgets:
+                self._budgets[name].units = count
+        self._gates = {key: Gate(now_ns=now_ns, sleep=sleep) for key in source.hosts}
+        self._session: aiohttp.ClientSession | None = None
+
+    def now_ns(self) -> int:
+        """The exchange's clock, as far as it is known."""
+        return self._our_now_ns() + self.offset_ns
+
+    async def aclose(self) -> None:
+        """Close the connections; the transport may be used again afterwards."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    def units(self, request: Request) -> int:
+        """What the budget that a request draws on allows in each window."""
+        return self._budgets[request.budget or request.host].units
+
+    def learn(self, units: Mapping[str, int]) -> None:
+        """Take over what the exchange says of its allowances, save those set by hand."""
+        for name, count in units.items():
+            if name in self._budgets and name not in self._fixed:
+                self._budgets[name].units = count
+
+    def waiting(self) -> str | None:
+        """Why nothing is being sent just now, for people; None when nothing waits."""
+        now_ns = self._our_now_ns()
+        for host, gate in self._gates.items():
+            if gate.closed:
+                left_s = (gate.opens_ns - now_ns) / S_NS
+                return f"{self._source.name} ({host}) asked for silence; resumes in {left_s:.0f} s"
+        for budget in self._budgets.values():
+            if budget.resumes_ns is not None:
+                left_s = max(0.0, (budget.resumes_ns - self.now_ns()) / S_NS)
+                limit = budget.limit
+                each = "a minute" if limit.window_s == 60 else f"every {limit.window_s} s"
+                return f"{self._source.name} allows {budget.units:,} {limit.unit} {each}; resumes in {left_s:.0f} s"
+        return None
+
+    async def fetch(
+        self, request: Request, parse: Callable[[Response], T], *, backoff: Backoff | None = None
+    ) -> T:
+        """Send a request until its answer can be read, within budget, and return what `parse` makes of it.
+
+        Raises
+        ------
+        ExchangeError
+            The last attempt's; never anything else, whatever the exchange answers.
+        """
+
+        async def attempt() -> T:
+            response = await self._send(request)
+            error = self._source.error(response)
+            if error is not None:
+                if isinstance(error, Throttled):
+                    self._gates[request.host].close(error)
+                raise error
+            try:
+                return parse(response)
+            except DccdError:
+                raise
+            except Exception as fault:
+                raise MalformedPayload(
+                    f"{self._source.name} answered {request.path} with something else than it documents: "
+                    f"{fault} (HTTP {response.status}, {response.body[:60]!r})."
+                ) from fault
+
+        return await retry(attempt, sleep=self._sleep, backoff=backoff or self._backoff)
+
+    async def _send(self, request: Request) -> Response:
+        budget = self._budgets[request.budget or request.host]
+        gate = self._gates[request.host]
+        await gate.wait()
+        window = await budget.reserve(request.weight)
+        used: int | None = None
+        try:
+            # Another request may have closed the gate while this one waited for its budget.
+            await gate.wait()
+            response = await self._exchange(request)
+            header = budget.limit.used_header
+            stated = response.headers.get(header) if header else None
+            used = int(stated) if stated is not None and stated.isdecimal() else None
+            return response
+        finally:
+            budget.settle(request.weight, window, used)
+
+    async def _exchange(self, request: Request) -> Response:
+        if self._session is None:
+            self._session = self._open()
+        base = self._urls[request.host]
+        url = URL(
+            f"{base}{request.path}?{urlencode(request.query)}" if request.query else base + request.path,
+            encoded=True,
+        )
+        headers = dict(request.headers)
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self._session.request(
+                request.method,
+                url,
+                headers=headers,
+                data=request.body,
+                proxy=self._proxy,
+                allow_redirects=False,
+            ) as answer:
+                body = await answer.read()
+                lowered = {name.lower(): value for name, value in answer.headers.items()}
+                return Response(answer.status, lowered, body, self.now_ns())
+        except TimeoutError as fault:
+            raise NetworkError(f"{self._source.name} ({url.host}) did not answer in time. {_HINT}") from fault
+        except (aiohttp.ClientError, OSError, ValueError) as fault:
+            raise NetworkError(
+                f"Cannot reach {self._source.name} at {url.host}: {fault or type(fault).__name__}. {_HINT}"
+            ) from fault
+
+    def _open(self) -> aiohttp.ClientSession:
+        # The system's certificates, and Mozilla's for a bundle on a machine that keeps its own elsewhere.
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=IN_FLIGHT, ssl=context),
+            timeout=_TIMEOUT,
+            trust_env=True,
+            headers={"User-Agent": f"dccd/{__version__}", "Accept": "application/json"},
+        )
+
+
+_HINT = "Check the connection; what was fetched is kept, and the next run goes on from there."
