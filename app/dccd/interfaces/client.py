@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -287,7 +288,7 @@ class Client:
         """
         body: Json = {
             "datasets": [datasets] if isinstance(datasets, str) else datasets,
-            "folder": os.path.abspath(folder),
+            "folder": _absolute(folder),
             "format": format,
         }
         body |= {key: str(value) for key, value in (("start", start), ("end", end)) if value is not None}
@@ -368,6 +369,11 @@ def _request(exchange: str, symbol: str, data_type: str, **rest: object) -> Json
         if key in given:
             given[key] = str(given[key])
     return {"exchange": exchange, "symbol": symbol, "data_type": data_type, **given}
+
+
+def _absolute(folder: str | os.PathLike[str]) -> str:
+    # The program that writes there may have another working folder than this process.
+    return str(Path(folder).expanduser().absolute())
 
 
 def _outcome(run: Json) -> Json:
