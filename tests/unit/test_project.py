@@ -75,6 +75,22 @@ class TestTree:
         assert '"resolved"' not in (ROOT / "frontend/package-lock.json").read_text(encoding="utf-8")
 
 
+class TestBuiltFrontend:
+    """What the page's policy (`default-src 'none'; script-src 'self'; style-src 'self'`) will let through."""
+
+    def test_the_page_has_nothing_inline_and_only_relative_addresses(self) -> None:
+        static = Path(dccd.__file__).parent / "interfaces/api/static"
+        page = (static / "index.html").read_text(encoding="utf-8")
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
+        addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", page)
+        assert any(address.endswith(".js") for address in addresses)
+        assert [
+            address
+            for address in addresses
+            if not (address.startswith("./") and (static / address).is_file())
+        ] == []
+
+
 class TestDocuments:
     def test_the_changelog_has_the_version(self) -> None:
         changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
