@@ -7,28 +7,21 @@ of each endpoint, and what was found odd, is in ``docs/exchanges/binance.md``.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 
 from dccd.domain.capability import Capability
-from dccd.domain.errors import ExchangeError, ExchangeRefused, ExchangeUnavailable, Throttled
-from dccd.domain.instrument import Instrument
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
-from dccd.domain.symbol import Symbol, currency
 from dccd.domain.timeutils import DAY_NS, MS_NS, US_NS, datetime_ns
-from dccd.domain.types import DataType, Evidence, InstrumentType, Market, Mode, Transport
+from dccd.domain.types import DataType, Evidence, Market, Mode, Transport
 from dccd.sources.base import (
     ByCursor,
     ById,
     ByWindow,
-    Host,
-    Limit,
-    Listing,
     Page,
     Request,
     Response,
@@ -36,14 +29,13 @@ from dccd.sources.base import (
     Source,
     Target,
 )
+from dccd.sources.binance_common import BUDGETS, HOST, PREFIX, clock_ns, error, host, listing
 
 _DOCS = "https://developers.binance.com/docs/"
 _SPOT_DOCS = _DOCS + "binance-spot-api-docs/rest-api/market-data-endpoints"
 _OI_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Open-Interest-Statistics"
 _FUNDING_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Get-Funding-Rate-History"
 
-_HOST = {Market.SPOT: "spot", Market.LINEAR: "linear", Market.INVERSE: "inverse"}
-_PREFIX = {Market.SPOT: "/api/v3/", Market.LINEAR: "/fapi/v1/", Market.INVERSE: "/dapi/v1/"}
 _FUTURES_SPANS = (
     "1m",
     "3m",
@@ -64,15 +56,15 @@ _FUTURES_SPANS = (
 _OI_SPANS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 _FUTURES = (Market.LINEAR, Market.INVERSE)
 _LOOKBACK_S = 30 * 86_400
-# Spot answers in microseconds when asked; its archives of 2025 and later are, and two precisions must not meet.
+# Spot answers in microseconds when asked. Its archives since 2025 do: two precisions must not meet.
 _MICROSECOND = {"X-MBX-TIME-UNIT": "MICROSECOND"}
 
 
 def _request(target: Target, endpoint: str, weight: int, *query: tuple[str, object]) -> Request:
     instrument = target.instrument
     return Request(
-        host=_HOST[instrument.market],
-        path=_PREFIX[instrument.market] + endpoint,
+        host=HOST[instrument.market],
+        path=PREFIX[instrument.market] + endpoint,
         query=(("symbol", instrument.native), *((name, str(value)) for name, value in query)),
         headers=_MICROSECOND if instrument.market is Market.SPOT else {},
         weight=weight,
@@ -89,7 +81,7 @@ def _between(target: Target, start_ns: int, end_ns: int) -> tuple[tuple[str, int
     return ("startTime", -(-start_ns // unit_ns)), ("endTime", -(-end_ns // unit_ns) - 1)
 
 
-# Bars: .../market-data-endpoints#klinecandlestick-data, and Kline-Candlestick-Data of both futures
+# Bars (#klinecandlestick-data; Kline-Candlestick-Data of both futures)
 
 
 def _klines(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
@@ -97,6 +89,12 @@ def _klines(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
     weight = 2 if target.instrument.market is Market.SPOT else _limit_weight(limit)
     times = _between(target, start_ns, end_ns)
     return _request(target, "klines", weight, ("interval", span), *times, ("limit", limit))
+
+
+def _worth(target: Target, contracts: Sequence[float]) -> tuple[float | None, ...]:
+    """Inverse contracts in quote currency, each worth a fixed amount; null where that is not known."""
+    size = target.instrument.contract_size
+    return tuple(None if size is None else count * size for count in contracts)
 
 
 def _limit_weight(limit: int) -> int:
@@ -125,10 +123,9 @@ def _parse_klines(target: Target, response: Response) -> Columns:
     ts, open_, high, low, close, volume, _, quote, trades, buy, buy_quote, _ = zip(*rows, strict=True)
     unit_ns = _unit_ns(target)
     if target.instrument.market is Market.INVERSE:
-        size = target.instrument.contract_size
-        contracts = volume, buy
+        contracts, bought = volume, buy
         volume, buy = quote, buy_quote
-        quote, buy_quote = ([None if size is None else n * size for n in column] for column in contracts)
+        quote, buy_quote = _worth(target, contracts), _worth(target, bought)
     return {
         "ts": [t * unit_ns for t in ts],
         "open": open_,
@@ -143,7 +140,7 @@ def _parse_klines(target: Target, response: Response) -> Columns:
     }
 
 
-# Trades: .../market-data-endpoints#compressedaggregate-trades-list, Compressed-Aggregate-Trades-List
+# Trades (#compressedaggregate-trades-list; Compressed-Aggregate-Trades-List)
 
 
 def _trades(target: Target, *query: tuple[str, object]) -> Request:
@@ -174,7 +171,7 @@ def _parse_trades(target: Target, response: Response) -> Columns:
     }
 
 
-# Order book: .../market-data-endpoints#order-book, Order-Book
+# Order book (#order-book; Order-Book)
 
 
 class _Book(msgspec.Struct):
@@ -224,6 +221,10 @@ _funding_list = msgspec.json.Decoder(list[_Funding], strict=False)
 _FUNDING_ROWS = 1000
 
 
+def _funding_start(target: Target, start_ns: int, end_ns: int) -> str:
+    return str(start_ns)
+
+
 def _funding(target: Target, cursor: str, start_ns: int, end_ns: int) -> Request:
     times = _between(target, int(cursor), end_ns)
     linear = target.instrument.market is Market.LINEAR
@@ -232,7 +233,7 @@ def _funding(target: Target, cursor: str, start_ns: int, end_ns: int) -> Request
 
 
 def _parse_funding(target: Target, response: Response, cursor: str) -> Page:
-    """In order of time; a full page is followed from just after its last settlement, of which times are unique."""
+    """A full page is followed from just after its last row: times of settlement are unique."""
     rows = _funding_list.decode(response.body)
     ts = [row.fundingTime * MS_NS for row in rows]
     marks = [float(row.markPrice) if row.markPrice else None for row in rows]
@@ -259,156 +260,24 @@ def _open_interest(target: Target, start_ns: int, end_ns: int, limit: int) -> Re
         whose = (("pair", native.partition("_")[0]), ("contractType", "PERPETUAL"))
     times = ((name, str(value)) for name, value in _between(target, start_ns, end_ns))
     query = (*whose, ("period", str(target.span)), *times, ("limit", str(limit)))
-    host = _HOST[target.instrument.market]
+    host = HOST[target.instrument.market]
     return Request(host, "/futures/data/openInterestHist", query, budget=host + " data")
 
 
 def _parse_open_interest(target: Target, response: Response) -> Columns:
     """Base units and their worth in quote; inverse lists give contracts and base."""
     rows = _interest_list.decode(response.body)
-    base: list[float] = [row.sumOpenInterest for row in rows]
-    value: list[float | None] = [row.sumOpenInterestValue for row in rows]
-    if target.instrument.market is Market.INVERSE:
-        size = target.instrument.contract_size
-        base, value = (
-            [row.sumOpenInterestValue for row in rows],
-            [None if size is None else row.sumOpenInterest * size for row in rows],
-        )
-    ts = [row.timestamp * MS_NS for row in rows]
-    return {"ts": ts, "open_interest": base, "open_interest_value": value}
-
-
-# Instruments: .../rest-api/general-endpoints#exchange-information, Exchange-Information of both futures
-
-
-class _Filter(msgspec.Struct):
-    filterType: str
-    tickSize: float | None = None
-    stepSize: float | None = None
-
-
-class _Listed(msgspec.Struct):
-    symbol: str
-    baseAsset: str
-    quoteAsset: str
-    status: str = ""
-    contractStatus: str = ""
-    contractType: str = ""
-    contractSize: float = 1.0
-    marginAsset: str = ""
-    onboardDate: int | None = None
-    deliveryDate: int | None = None
-    filters: list[_Filter] = []
-
-
-class _RateLimit(msgspec.Struct):
-    rateLimitType: str
-    limit: int
-
-
-class _ExchangeInfo(msgspec.Struct):
-    symbols: list[_Listed]
-    rateLimits: list[_RateLimit] = []
-
-
-_exchange_info = msgspec.json.Decoder(_ExchangeInfo, strict=False)
-_DATED = re.compile(r"_(\d{6})$")
-
-
-def _instrument(market: Market, row: _Listed) -> Instrument:
-    spot = market is Market.SPOT
-    dated = None if spot else _DATED.search(row.symbol)
-    settle = None if spot else currency(row.marginAsset or row.quoteAsset)
-    kind = InstrumentType.FUTURE if dated else InstrumentType.PERPETUAL
-    filters = {entry.filterType: entry for entry in row.filters}
-    price, lot = (filters.get(name, _Filter(name)) for name in ("PRICE_FILTER", "LOT_SIZE"))
-    return Instrument(
-        exchange="binance",
-        symbol=Symbol(
-            currency(row.baseAsset), currency(row.quoteAsset), settle, dated.group(1) if dated else None
-        ),
-        native=row.symbol,
-        market=market,
-        type=InstrumentType.SPOT if spot else kind,
-        active=(row.status or row.contractStatus) == "TRADING",
-        contract_size=None if spot else row.contractSize,
-        tick_size=price.tickSize,
-        lot_size=lot.stepSize,
-        listed_ns=row.onboardDate * MS_NS if row.onboardDate else None,
-        expiry_ns=row.deliveryDate * MS_NS if dated and row.deliveryDate else None,
-    )
-
-
-def _listing(market: Market, weight: int) -> Listing:
-    host = _HOST[market]
-
-    def limits(response: Response) -> Mapping[str, int]:
-        stated = _exchange_info.decode(response.body).rateLimits
-        return {host: rate.limit for rate in stated if rate.rateLimitType == "REQUEST_WEIGHT"}
-
-    return Listing(
-        Request(host, _PREFIX[market] + "exchangeInfo", weight=weight),
-        lambda response: [_instrument(market, row) for row in _exchange_info.decode(response.body).symbols],
-        limits,
-    )
-
-
-# Errors: https://developers.binance.com/docs/binance-spot-api-docs/errors, and #http-return-codes of each API
-
-
-class _Error(msgspec.Struct):
-    code: int
-    msg: str
-
-
-_error_body = msgspec.json.Decoder(_Error)
-_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
-_BUSY = {-1000, -1001, -1006, -1007, -1008, -1016}
-_REGION = (
-    "Binance does not serve this network (HTTP {status}{said}). Where that is because of the country, spot "
-    "market data may still be had from its public mirror: set rest_url = "
-    '"https://data-api.binance.vision" under [sources.binance].'
-)
-
-
-def _error(response: Response) -> ExchangeError | None:
-    status = response.status
-    if status < 400 and not response.body.startswith(b'{"code"'):
-        return None
-    try:
-        stated = _error_body.decode(response.body)
-    except msgspec.MsgspecError:
-        stated = None
-    if stated is not None and stated.code >= 0 and status < 400:
-        return None
-    code = stated.code if stated else None
-    said = f", {stated.msg!r}" if stated else ""
-    if status in (418, 429) or code == -1003:
-        until = _BANNED_UNTIL.search(stated.msg) if stated else None
-        wait_s: float | None = (int(until[1]) * MS_NS - response.received_ns) / 1e9 if until else None
-        if response.headers.get("retry-after", "").isdecimal():
-            wait_s = float(response.headers["retry-after"])
-        return Throttled(f"Binance asked for fewer requests (HTTP {status}{said}).", wait_s)
-    if status in (403, 451):
-        return ExchangeRefused(_REGION.format(status=status, said=said), str(code or status))
-    if status >= 500 or code in _BUSY:
-        return ExchangeUnavailable(f"Binance cannot answer now (HTTP {status}{said}). Try again later.")
-    return ExchangeRefused(f"Binance refused the request (HTTP {status}{said}).", str(code or status))
-
-
-class _Time(msgspec.Struct):
-    serverTime: int
-
-
-def _clock_ns(response: Response) -> int:
-    return msgspec.json.decode(response.body, type=_Time).serverTime * MS_NS
+    amounts = [row.sumOpenInterest for row in rows]
+    values = [row.sumOpenInterestValue for row in rows]
+    inverse = target.instrument.market is Market.INVERSE
+    return {
+        "ts": [row.timestamp * MS_NS for row in rows],
+        "open_interest": values if inverse else amounts,
+        "open_interest_value": _worth(target, amounts) if inverse else values,
+    }
 
 
 # What it offers. Addresses: #general-api-information of each API
-
-
-def _host(market: Market, url: str, setting: str) -> Host:
-    return Host(url, setting, Request(_HOST[market], _PREFIX[market] + "time"))
 
 
 def _capability(data_type: DataType, docs: str, **more: object) -> Capability:
@@ -422,8 +291,7 @@ def _capability(data_type: DataType, docs: str, **more: object) -> Capability:
 
 
 _ALL = tuple(Market)
-_USED = "x-mbx-used-weight-1m"
-# A futures page of 499 bars weighs 2, one of 1,000 weighs 5: the smaller brings a quarter more for the weight.
+# A futures page of 499 bars weighs 2, one of 1,000 weighs 5: the smaller brings more for its weight.
 _BAR_ROWS = {Market.SPOT: 1000, Market.LINEAR: 499, Market.INVERSE: 499}
 _OI_ROWS = {Market.LINEAR: 500, Market.INVERSE: 500}
 
@@ -431,19 +299,12 @@ BINANCE = Source(
     id="binance",
     name="Binance",
     hosts={
-        "spot": _host(Market.SPOT, "https://api.binance.com", "rest_url"),
-        "linear": _host(Market.LINEAR, "https://fapi.binance.com", "futures_url"),
-        "inverse": _host(Market.INVERSE, "https://dapi.binance.com", "delivery_url"),
+        "spot": host(Market.SPOT, "https://api.binance.com", "rest_url"),
+        "linear": host(Market.LINEAR, "https://fapi.binance.com", "futures_url"),
+        "inverse": host(Market.INVERSE, "https://dapi.binance.com", "delivery_url"),
     },
-    host_of=_HOST,
-    budgets={
-        "spot": Limit(6000, used_header=_USED),
-        "linear": Limit(2400, used_header=_USED),
-        "inverse": Limit(2400, used_header=_USED),
-        "funding": Limit(500, window_s=300, unit="requests"),
-        "linear data": Limit(1000, window_s=300, unit="requests"),
-        "inverse data": Limit(1000, window_s=300, unit="requests"),
-    },
+    host_of=HOST,
+    budgets=BUDGETS,
     capabilities=(
         _capability(
             DataType.OHLC,
@@ -486,7 +347,7 @@ BINANCE = Source(
             spans=dict.fromkeys(_FUTURES, _OI_SPANS),
         ),
     ),
-    listings=(_listing(Market.SPOT, 20), _listing(Market.LINEAR, 1), _listing(Market.INVERSE, 1)),
+    listings=(listing(Market.SPOT, 20), listing(Market.LINEAR, 1), listing(Market.INVERSE, 1)),
     history={
         DataType.OHLC: ByWindow(
             request=_klines,
@@ -508,7 +369,7 @@ BINANCE = Source(
         ),
         DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_depth),
         DataType.FUNDING: ByCursor(
-            start=lambda target, start_ns, end_ns: str(start_ns),
+            start=_funding_start,
             request=_funding,
             parse=_parse_funding,
             rows=_FUNDING_ROWS,
@@ -518,6 +379,6 @@ BINANCE = Source(
             request=_open_interest, parse=_parse_open_interest, rows=_OI_ROWS, settle_s=300.0
         ),
     },
-    error=_error,
-    clock_ns=_clock_ns,
+    error=error,
+    clock_ns=clock_ns,
 )

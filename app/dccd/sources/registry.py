@@ -12,7 +12,9 @@ class Named(Protocol):
     """Anything known by its exchange's id."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Lower case."""
+        ...
 
 
 S = TypeVar("S", bound=Named)

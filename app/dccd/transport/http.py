@@ -100,7 +100,8 @@ class HttpTransport:
                 left_s = max(0.0, (budget.resumes_ns - self.now_ns()) / S_NS)
                 limit = budget.limit
                 each = "a minute" if limit.window_s == 60 else f"every {limit.window_s} s"
-                return f"{self._source.name} allows {budget.units:,} {limit.unit} {each}; resumes in {left_s:.0f} s"
+                allowed = f"{self._source.name} allows {budget.units:,} {limit.unit} {each}"
+                return f"{allowed}; resumes in {left_s:.0f} s"
         return None
 
     async def fetch(
@@ -176,9 +177,8 @@ class HttpTransport:
         except TimeoutError as fault:
             raise NetworkError(f"{self._source.name} ({url.host}) did not answer in time. {_HINT}") from fault
         except (aiohttp.ClientError, OSError, ValueError) as fault:
-            raise NetworkError(
-                f"Cannot reach {self._source.name} at {url.host}: {fault or type(fault).__name__}. {_HINT}"
-            ) from fault
+            said = str(fault) or type(fault).__name__
+            raise NetworkError(f"Cannot reach {self._source.name} at {url.host}: {said}. {_HINT}") from fault
 
     def _open(self) -> aiohttp.ClientSession:
         # The system's certificates, and Mozilla's for a bundle on a machine that keeps its own elsewhere.

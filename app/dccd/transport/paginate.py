@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from operator import le
 from typing import Any, Protocol, TypeVar
@@ -20,7 +21,7 @@ from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import MalformedPayload
 from dccd.domain.records import Columns
 from dccd.domain.timeutils import S_NS, iso
-from dccd.sources.base import ByCursor, ById, ByWindow, Request, Response, Target
+from dccd.sources.base import ByCursor, ById, ByWindow, Page, Request, Response, Target
 
 T = TypeVar("T")
 
@@ -28,7 +29,9 @@ T = TypeVar("T")
 class Ask(Protocol):
     """Sends a request, retried and within budget, and returns what `parse` reads from its answer."""
 
-    async def __call__(self, request: Request, parse: Callable[[Response], T], /) -> T: ...
+    async def __call__(self, request: Request, parse: Callable[[Response], T], /) -> T:
+        """See :meth:`dccd.transport.http.HttpTransport.fetch`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,12 @@ async def in_order(jobs: Iterable[Callable[[], Coroutine[Any, Any, T]]], in_flig
     running: deque[asyncio.Task[T]] = deque()
     try:
         while True:
-            running.extend(asyncio.ensure_future(job()) for job in islice(waiting, in_flight - len(running)))
+            for job in islice(waiting, in_flight - len(running)):
+                running.append(asyncio.create_task(job()))  # awaited in turn, or cancelled below
             if not running:
                 return
             result = await running[0]
-            running.popleft()
+            del running[0]
             yield result
     finally:
         for task in running:
@@ -282,6 +286,10 @@ async def by_id(
 # Cursors
 
 
+def _parse_at(history: ByCursor, target: Target, cursor: str, response: Response) -> Page:
+    return history.parse(target, response, cursor)
+
+
 async def by_cursor(
     ask: Ask, target: Target, history: ByCursor, start_ns: int, end_ns: int
 ) -> AsyncIterator[FetchedPage]:
@@ -299,9 +307,8 @@ async def by_cursor(
         if cursor in seen:
             raise MalformedPayload(f"The exchange gave the cursor {cursor} twice: its pages go in a circle.")
         seen.add(cursor)
-        at = cursor
-        request = history.request(target, at, start_ns, end_ns)
-        page = await ask(request, lambda response: history.parse(target, response, at))
+        request = history.request(target, cursor, start_ns, end_ns)
+        page = await ask(request, partial(_parse_at, history, target, cursor))
         columns = _within(page.columns, start_ns, end_ns)
         ts = _ts(columns)
         cursor = page.next
