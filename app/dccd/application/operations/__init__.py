@@ -1,0 +1,1 @@
+"""The verbs: backfill, read, chart, inventory, export."""

@@ -1,0 +1,303 @@
+"""Fetch what is missing of a range and store it, page by page, so that nothing fetched is ever lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Any, TypedDict, TypeVar
+
+from dccd.application.bound_source import BoundSource, FetchedPage
+from dccd.application.events import EventBus, InventoryEvent
+from dccd.application.jobs import JobRun, JobSpec, JobTarget, Progress, RunState
+from dccd.application.operations.plan import Registry, Work, check_range, find_work, resolve
+from dccd.application.runs import RunRecorder, new_run, run_error
+from dccd.domain.coverage import Interval, IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import DccdError, StorageError
+from dccd.domain.instrument import Instrument
+from dccd.domain.timeutils import S_NS, iso
+from dccd.storage.runs_sqlite import RunsStore
+from dccd.storage.store import BackfillLog, Store
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 0.5  # how often progress is told while no page comes
+
+
+class BackfillResult(TypedDict, total=False):
+    """What a backfill did: `error` when it failed, else the range it was for (half-open)."""
+
+    run_id: str
+    rows_written: int
+    start_ns: int
+    end_ns: int
+    error: dict[str, str]
+
+
+async def backfill(
+    spec: JobSpec,
+    *,
+    registry: Registry,
+    store: Store,
+    runs_store: RunsStore[JobRun] | None = None,
+    events: EventBus | None = None,
+    stop_event: asyncio.Event | None = None,
+    run_id: str | None = None,
+) -> BackfillResult:
+    """Fetch what is missing of the asked range and store it.
+
+    ``spec.params.start`` is where the range starts:
+
+    - ``"last"`` finishes every range that was ever asked for and is not yet covered, then goes from the
+      newest covered instant to now; it never fills between ranges that nobody asked for. With no data:
+      30 days back for ohlc and open interest, 365 for funding, an hour for trades.
+    - ``"origin"``: the exchange's earliest data.
+    - nanoseconds UTC: that instant.
+
+    Only what coverage lacks is fetched. Rows and the coverage they prove are journaled together, a page at
+    a time; whatever ends the run, those pages stay and the next run goes on after them.
+
+    Parameters
+    ----------
+    spec : JobSpec
+    registry, store : SourceRegistry, Store
+    runs_store, events : optional
+        Where the run is recorded and told.
+    stop_event : asyncio.Event, optional
+        Set it to cancel; the page being written is finished.
+    run_id : str, optional
+        Instead of a generated id.
+
+    Returns
+    -------
+    BackfillResult
+        A cancelled run has the shape of success, and its state is ``cancelled``.
+    """
+    run = new_run(spec, run_id)
+    recorder = RunRecorder(run, runs_store=runs_store, events=events)
+    stop = stop_event or asyncio.Event()
+    await recorder.start()
+    result: BackfillResult = {"run_id": run.run_id, "rows_written": 0}
+    try:
+        fetch = await _unless(stop, _prepare(spec, registry, store, recorder, events, stop))
+        if fetch is not None:
+            result |= {"start_ns": fetch.work.start_ns, "end_ns": fetch.work.end_ns}
+            await fetch.run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run has to end as failed
+        if not isinstance(error, DccdError):
+            _log.exception("backfill %s failed", run.run_id)
+        failure = run_error(error)
+        await recorder.finish(RunState.FAILED, failure)
+        return {"run_id": run.run_id, "rows_written": run.rows_written, "error": failure.model_dump()}
+    await recorder.finish(RunState.CANCELLED if stop.is_set() else RunState.SUCCEEDED)
+    result["rows_written"] = run.rows_written
+    return result
+
+
+async def _prepare(
+    spec: JobSpec,
+    registry: Registry,
+    store: Store,
+    recorder: RunRecorder,
+    events: EventBus | None,
+    stop: asyncio.Event,
+) -> _Fetch:
+    check_range(spec.params)
+    dataset, instrument = await resolve(spec.target, spec.params.depth, registry=registry)
+    recorder.run.dataset, recorder.run.target = str(dataset), JobTarget.of(dataset)
+    source = registry.get(dataset.exchange)
+    work = await find_work(spec.params, dataset, instrument, source=source, store=store)
+    return _Fetch(dataset, instrument, work, source, store, recorder, events, stop)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` returns, or None when `stop` is set first: then it is cancelled."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        return None if stopped.done() else task.result()
+    finally:
+        for future in (task, stopped):
+            future.cancel()
+        await asyncio.wait((task, stopped))
+
+
+class _Fetch:
+    """One backfill under way: pages from the exchange, through one writer thread, into the journal."""
+
+    def __init__(
+        self,
+        dataset: DatasetId,
+        instrument: Instrument,
+        work: Work,
+        source: BoundSource,
+        store: Store,
+        recorder: RunRecorder,
+        events: EventBus | None,
+        stop: asyncio.Event,
+    ) -> None:
+        self._dataset, self._instrument, self.work = dataset, instrument, work
+        self._source, self._store = source, store
+        self._recorder, self._events, self._stop = recorder, events, stop
+        self._meter = _Meter(dataset, work.todo)
+
+    async def run(self) -> None:
+        await asyncio.to_thread(self._note_what_is_known)
+        if not self.work.todo:
+            self._recorder.log("Nothing to fetch: all of it is stored.")
+            return
+        ranges = ", ".join(f"{iso(start)} to {iso(end)}" for start, end in list(self.work.todo)[:5])
+        self._recorder.log(f"Fetching {len(self.work.todo)} range(s) of {self._dataset}: {ranges}.")
+        log = await asyncio.to_thread(
+            self._store.begin_backfill, self._dataset, self._recorder.run.run_id, source=self._source.name
+        )
+        writer = _Writer(log, self._dataset)
+        try:
+            for interval in self.work.todo:
+                await self._fetch(interval, writer)
+                if self._stop.is_set():
+                    self._recorder.log("Cancelled; what was fetched is stored.")
+                    break
+        except StorageError:
+            # The disk has a say of its own: the journal stays as it is, for the next start to publish.
+            await writer.close(publish=False)
+            raise
+        except BaseException:
+            await asyncio.shield(writer.close(publish=True))
+            raise
+        else:
+            await writer.close(publish=True)
+        finally:
+            await self._recorder.progress(self._meter.progress(), last=True)
+            if self._events is not None:
+                self._events.publish(InventoryEvent(dataset=str(self._dataset)))
+        self._recorder.log(f"{self._meter.rows:,} rows in {self._meter.elapsed_s:.1f} s.")
+
+    def _note_what_is_known(self) -> None:
+        for interval in self.work.asked:
+            self._store.add_asked(self._dataset, interval)
+        for interval in self.work.absent:
+            self._store.add_absent(self._dataset, interval, self.work.absent_cause)
+
+    async def _fetch(self, interval: Interval, writer: _Writer) -> None:
+        pages = self._source.history(self._dataset, self._instrument, interval.start_ns, interval.end_ns)
+        async with aclosing(self._until_stopped(pages)) as wanted:
+            async for page in wanted:
+                await writer.put(page)
+                self._meter.add(page)
+                await self._recorder.progress(self._meter.progress())
+        if not self._stop.is_set():
+            self._meter.leave(interval)
+
+    async def _until_stopped(self, pages: AsyncIterator[FetchedPage]) -> AsyncGenerator[FetchedPage, None]:
+        """The pages, until the stop event is set; tells progress while the exchange makes it wait."""
+        stopped = asyncio.ensure_future(self._stop.wait())
+        step: asyncio.Future[FetchedPage | None] | None = None
+        try:
+            while True:
+                step = asyncio.ensure_future(_next(pages))
+                while not step.done() and not stopped.done():
+                    done, _ = await asyncio.wait(
+                        (step, stopped), timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if not done:
+                        await self._recorder.progress(self._meter.progress(self._source.waiting()))
+                if stopped.done():
+                    return
+                page = step.result()
+                if page is None:
+                    return
+                yield page
+        finally:
+            stopped.cancel()
+            if step is not None and not step.done():
+                step.cancel()
+                await asyncio.wait((step,))
+            close: Any = getattr(pages, "aclose", None)
+            if close is not None:
+                await close()
+
+
+async def _next(pages: AsyncIterator[FetchedPage]) -> FetchedPage | None:
+    return await anext(pages, None)
+
+
+class _Writer:
+    """Writes pages in order on a thread of its own, one behind the page being fetched."""
+
+    def __init__(self, log: BackfillLog, dataset: DatasetId) -> None:
+        self._log, self._dataset = log, dataset
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dccd-journal")
+        self._pending: asyncio.Future[None] | None = None
+        self._period_end_ns: int | None = None
+
+    async def put(self, page: FetchedPage) -> None:
+        """Take a page once the one before is written; raises what writing that one raised."""
+        await self._settle()
+        self._pending = asyncio.get_running_loop().run_in_executor(self._thread, self._write, page)
+
+    def _write(self, page: FetchedPage) -> None:
+        self._log.append(page.columns, page.covered, page.cursor)
+        reached_ns = page.covered.end_ns
+        if reached_ns is None:
+            return
+        if self._period_end_ns is not None and reached_ns >= self._period_end_ns:
+            self._log.publish_before(reached_ns)
+        self._period_end_ns = self._dataset.period(reached_ns).interval.end_ns
+
+    async def _settle(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            await pending
+
+    async def close(self, *, publish: bool) -> None:
+        """Wait for the last page, then publish all of it or leave the journal to the next start."""
+        try:
+            await self._settle()
+            if publish:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._log.finish)
+        finally:
+            self._thread.shutdown(wait=False)
+
+
+class _Meter:
+    """Counts what was done, in bars where there are bars, else in seconds of exchange time."""
+
+    def __init__(self, dataset: DatasetId, todo: IntervalSet) -> None:
+        self._unit_ns = S_NS if dataset.span is None else dataset.span.nominal_ns
+        self._unit = "seconds" if dataset.span is None else "bars"
+        self._total_ns = todo.length_ns
+        self._left = todo
+        self._began_s = time.monotonic()
+        self.rows = 0
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    def add(self, page: FetchedPage) -> None:
+        self.rows += page.rows
+        self._left = self._left - page.covered
+
+    def leave(self, interval: Interval) -> None:
+        """An interval was gone through, to its end or as far as the exchange has settled."""
+        self._left = self._left - IntervalSet((interval,))
+
+    def progress(self, waiting: str | None = None) -> Progress:
+        done_ns = self._total_ns - self._left.length_ns
+        elapsed_s = max(self.elapsed_s, 1e-3)
+        return Progress(
+            done=done_ns // self._unit_ns,
+            total=max(1, self._total_ns // self._unit_ns),
+            unit=self._unit,
+            rows=self.rows,
+            rows_per_s=self.rows / elapsed_s,
+            eta_s=self._left.length_ns * elapsed_s / done_ns if done_ns else None,
+            waiting=waiting,
+        )

@@ -1,0 +1,211 @@
+"""Runs what is submitted: one run a dataset, a few an exchange, each recorded from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from dccd.application.events import EventBus
+from dccd.application.jobs import JobRun, JobSpec, JobTarget, RunState
+from dccd.application.operations.backfill import backfill
+from dccd.application.operations.export import Format, export, new_export_run
+from dccd.application.operations.plan import Registry, resolve
+from dccd.application.runs import RunRecorder, interrupted, new_run
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import UnknownRun
+from dccd.storage.runs_sqlite import RunsStore
+from dccd.storage.store import Store
+
+RUNS_PER_EXCHANGE = 3
+
+Operation = Callable[[asyncio.Event], Coroutine[Any, Any, object]]
+
+
+class Submission(NamedTuple):
+    """The run that does what was asked: a new one, or the one that does it already."""
+
+    run_id: str
+    status: Literal["started", "already-running"]
+
+
+@dataclass(slots=True)
+class _Live:
+    """A run that has not ended."""
+
+    run: JobRun
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    has_slot: bool = False
+    task: asyncio.Task[None] | None = None
+
+
+class Scheduler:
+    """Starts runs, and knows those that have not ended.
+
+    Parameters
+    ----------
+    registry, store, runs_store, events
+        What the operations work with.
+    runs_per_exchange : int
+        More than these wait as pending: they would only share one allowance.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: Store,
+        runs_store: RunsStore[JobRun],
+        events: EventBus,
+        *,
+        runs_per_exchange: int = RUNS_PER_EXCHANGE,
+    ) -> None:
+        self._registry, self._store = registry, store
+        self._runs_store, self._events = runs_store, events
+        self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(runs_per_exchange))
+        self._live: dict[str, _Live] = {}
+
+    async def start(self) -> None:
+        """Mark as interrupted what an earlier process left unfinished."""
+        await self._runs_store.finish_unfinished(interrupted)
+
+    async def stop(self) -> None:
+        """End all runs, as interrupted, once the page each is writing is written."""
+        stopped = list(self._live.values())
+        for live in stopped:
+            self._stop(live)
+        await asyncio.gather(*(self.wait(live.run.run_id) for live in stopped))
+        for live in stopped:
+            run = await self._runs_store.get(live.run.run_id)
+            if run is not None and run.state is RunState.CANCELLED:
+                await self._runs_store.save(interrupted(run))
+
+    @property
+    def running(self) -> int:
+        """How many runs have not ended, pending ones included."""
+        return len(self._live)
+
+    async def submit(self, spec: JobSpec) -> Submission:
+        """Start a backfill, unless one of the same dataset has not ended: then that is the run.
+
+        Raises
+        ------
+        DccdError
+            What :func:`dccd.application.operations.plan.resolve` raises.
+        """
+        dataset, _ = await resolve(spec.target, spec.params.depth, registry=self._registry)
+        for live in self._live.values():
+            if live.run.operation == "backfill" and live.run.dataset == str(dataset):
+                return Submission(live.run.run_id, "already-running")
+        params = spec.params.model_copy(update={"depth": dataset.depth})
+        spec = spec.model_copy(update={"target": JobTarget.of(dataset), "params": params})
+        run = new_run(spec).model_copy(update={"dataset": str(dataset)})
+
+        def operation(stop: asyncio.Event) -> Coroutine[Any, Any, object]:
+            return backfill(
+                spec,
+                registry=self._registry,
+                store=self._store,
+                runs_store=self._runs_store,
+                events=self._events,
+                stop_event=stop,
+                run_id=run.run_id,
+            )
+
+        return await self._launch(run, dataset.exchange, operation)
+
+    async def submit_export(
+        self,
+        datasets: Sequence[DatasetId],
+        folder: Path,
+        format: Format = "parquet",  # noqa: A002 - the option's name everywhere
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+    ) -> Submission:
+        """Start an export, see :func:`dccd.application.operations.export.export`."""
+        run = new_export_run(datasets, folder, format, start_ns, end_ns)
+
+        def operation(stop: asyncio.Event) -> Coroutine[Any, Any, object]:
+            return export(
+                datasets,
+                folder,
+                store=self._store,
+                format=format,
+                start_ns=start_ns,
+                end_ns=end_ns,
+                runs_store=self._runs_store,
+                events=self._events,
+                stop_event=stop,
+                run_id=run.run_id,
+            )
+
+        return await self._launch(run, "export", operation)
+
+    async def _launch(self, run: JobRun, slot: str, operation: Operation) -> Submission:
+        live = self._live[run.run_id] = _Live(run)
+        try:
+            await self._runs_store.save(run)
+        except BaseException:
+            del self._live[run.run_id]
+            raise
+        live.task = asyncio.create_task(
+            self._run(live, self._slots[slot], operation), name=f"run {run.run_id}"
+        )
+        return Submission(run.run_id, "started")
+
+    async def _run(self, live: _Live, slot: asyncio.Semaphore, operation: Operation) -> None:
+        try:
+            async with slot:
+                live.has_slot = True
+                await operation(live.stop)
+        except asyncio.CancelledError:
+            if live.has_slot:
+                raise
+            recorder = RunRecorder(live.run, runs_store=self._runs_store, events=self._events)
+            await recorder.finish(RunState.CANCELLED)
+        finally:
+            del self._live[live.run.run_id]
+
+    def _stop(self, live: _Live) -> None:
+        live.stop.set()
+        if live.task is not None and not live.has_slot:
+            live.task.cancel()
+
+    async def cancel(self, run_id: str) -> None:
+        """Tell a run to stop; one that has ended stays as it is.
+
+        Raises
+        ------
+        UnknownRun
+        """
+        live = self._live.get(run_id)
+        if live is not None:
+            self._stop(live)
+        else:
+            await self.get(run_id)
+
+    async def wait(self, run_id: str) -> JobRun:
+        """The run once it has ended; cancelling this does not cancel the run.
+
+        Raises
+        ------
+        UnknownRun
+        """
+        live = self._live.get(run_id)
+        if live is not None and live.task is not None:
+            await asyncio.wait((live.task,))
+        return await self.get(run_id)
+
+    async def get(self, run_id: str) -> JobRun:
+        """The run as it stands, with the end of its log.
+
+        Raises
+        ------
+        UnknownRun
+        """
+        run = await self._runs_store.get(run_id)
+        if run is None:
+            raise UnknownRun(f"There is no run {run_id!r}. See the list of runs; old ones are forgotten.")
+        return run

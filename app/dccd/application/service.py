@@ -1,0 +1,273 @@
+"""The program as one object: the desktop, the server, the client and the tests all start this."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dccd.application.config import AppConfig
+from dccd.application.config_file import save_changes
+from dccd.application.events import EventBus
+from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget
+from dccd.application.operations import chart as chart_operation
+from dccd.application.operations import plan as plan_operation
+from dccd.application.operations.chart import Chart
+from dccd.application.operations.export import ExportParams, Format, check_export
+from dccd.application.operations.inventory import inventory
+from dccd.application.operations.plan import Plan, Registry
+from dccd.application.operations.read import RowsPage, check_bounds, rows
+from dccd.application.requests import BackfillRequest, DatasetRequest
+from dccd.application.scheduler import Scheduler, Submission
+from dccd.domain.dataset import DatasetId
+from dccd.domain.instrument import Instrument
+from dccd.domain.timeutils import DAY_NS
+from dccd.storage.runs_sqlite import RunsStore
+from dccd.storage.store import DatasetInfo, Gap, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service is made of, opened."""
+
+    registry: Registry
+    store: Store
+    runs: RunsStore[JobRun]
+
+
+class Service:
+    """Registry, stores, bus and scheduler under one roof; made by ``service_factory.build_service``.
+
+    Belongs to one event loop. Nothing is opened before :meth:`start`; use it as
+    ``async with build_service(config) as service``.
+
+    Attributes
+    ----------
+    config : AppConfig
+    events : EventBus
+    registry, store, runs, scheduler
+        There once it is started.
+    """
+
+    registry: Registry
+    store: Store
+    runs: RunsStore[JobRun]
+    scheduler: Scheduler
+
+    def __init__(self, config: AppConfig, open_parts: Callable[[AppConfig], Awaitable[Parts]]) -> None:
+        self.config = config
+        self.events = EventBus()
+        self._open_parts = open_parts
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder."""
+        return self.config.data_path
+
+    async def start(self) -> None:
+        """Open the data folder and everything in it.
+
+        Raises
+        ------
+        DataFolderLocked, DataFolderUnusable, ConfigError, StorageError
+        """
+        parts = await self._open_parts(self.config)
+        self.registry, self.store, self.runs = parts.registry, parts.store, parts.runs
+        self.scheduler = Scheduler(self.registry, self.store, self.runs, self.events)
+        await self.scheduler.start()
+        kept_ns = self.config.settings.runs_retention_days * DAY_NS
+        await self.runs.delete_before(time.time_ns() - kept_ns)
+
+    async def stop(self) -> None:
+        """End all runs with what they fetched kept, and close everything."""
+        await self.scheduler.stop()
+        for exchange in self.registry.ids():
+            await self.registry.get(exchange).aclose()
+        await self.runs.close()
+        await asyncio.to_thread(self.store.close)
+
+    async def __aenter__(self) -> Service:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # --- what can be asked for --------------------------------------------------------------------
+
+    async def resolve(self, request: DatasetRequest) -> tuple[DatasetId, Instrument]:
+        """The dataset and the contract that a person's words mean; see ``operations.plan.resolve``."""
+        return await plan_operation.resolve(request.target, request.depth, registry=self.registry)
+
+    async def plan(self, request: BackfillRequest) -> Plan:
+        """What a backfill would fetch; fetches no data. See ``operations.plan.plan``."""
+        return await plan_operation.plan(
+            request.target, request.params, registry=self.registry, store=self.store
+        )
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    async def start_backfill(self, request: BackfillRequest) -> Submission:
+        """Start a backfill, or find the one that already does it.
+
+        Raises
+        ------
+        DccdError
+            Wrong use is refused here; what goes wrong later is the run's ``error``.
+        """
+        params = request.params
+        plan_operation.check_range(params)
+        return await self.scheduler.submit(JobSpec.backfill(request.target, params))
+
+    async def fill_gaps(self, dataset: DatasetId) -> Submission:
+        """Fetch exactly the gaps of a dataset.
+
+        Raises
+        ------
+        UnknownDataset
+        """
+        await asyncio.to_thread(self.store.info, dataset)
+        asked = self.store.coverage(dataset).asked
+        # "last" finishes what was asked for; ending where that ends, it does no more.
+        params = JobParams(start="last", end=asked.end_ns, depth=dataset.depth)
+        return await self.scheduler.submit(JobSpec.backfill(JobTarget.of(dataset), params))
+
+    async def retry(self, run_id: str) -> Submission:
+        """Do again what a run did, with the same parameters.
+
+        Raises
+        ------
+        UnknownRun
+        """
+        run = await self.run(run_id)
+        if run.operation == "export":
+            asked = ExportParams.model_validate(run.params)
+            run_id = await self.export(
+                [DatasetId.parse(text) for text in asked.datasets],
+                Path(asked.folder),
+                format=asked.format,
+                start_ns=asked.start_ns,
+                end_ns=asked.end_ns,
+            )
+            return Submission(run_id, "started")
+        return await self.scheduler.submit(JobSpec.backfill(run.target, JobParams.model_validate(run.params)))
+
+    async def export(
+        self,
+        datasets: Sequence[DatasetId],
+        folder: Path,
+        *,
+        format: Format = "parquet",  # noqa: A002 - the option's name everywhere
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+    ) -> str:
+        """Start to write the rows of ``[start_ns, end_ns)`` of some datasets under `folder`.
+
+        Returns
+        -------
+        str
+            The run's id.
+
+        Raises
+        ------
+        UnknownDataset, InvalidRange, UsageError
+        """
+        await asyncio.to_thread(
+            check_export, datasets, folder, store=self.store, start_ns=start_ns, end_ns=end_ns
+        )
+        return (await self.scheduler.submit_export(datasets, folder, format, start_ns, end_ns)).run_id
+
+    async def cancel(self, run_id: str) -> None:
+        """Tell a run to stop; what it fetched stays. Raises UnknownRun."""
+        await self.scheduler.cancel(run_id)
+
+    async def wait(self, run_id: str) -> JobRun:
+        """The run once it has ended. Raises UnknownRun."""
+        return await self.scheduler.wait(run_id)
+
+    async def run(self, run_id: str) -> JobRun:
+        """The run as it stands, with the end of its log. Raises UnknownRun."""
+        return await self.scheduler.get(run_id)
+
+    # --- what is stored ---------------------------------------------------------------------------
+
+    async def inventory(self) -> list[DatasetInfo]:
+        """All datasets, ordered by id."""
+        return await inventory(store=self.store)
+
+    async def info(self, dataset: DatasetId) -> DatasetInfo:
+        """One dataset. Raises UnknownDataset."""
+        return await asyncio.to_thread(self.store.info, dataset)
+
+    async def gaps(self, dataset: DatasetId) -> list[Gap]:
+        """Its gaps, oldest first. Raises UnknownDataset."""
+        return await asyncio.to_thread(self.store.gaps, dataset)
+
+    def read(
+        self,
+        dataset: DatasetId,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of ``[start_ns, end_ns)`` in order; reads files, so iterate on a thread.
+
+        Raises
+        ------
+        UnknownDataset, InvalidRange
+        """
+        check_bounds(start_ns, end_ns)
+        return self.store.read(dataset, start_ns, end_ns, columns)
+
+    async def rows(
+        self,
+        dataset: DatasetId,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        descending: bool = False,
+    ) -> RowsPage:
+        """One page of rows; see ``operations.read.rows``."""
+        return await rows(
+            dataset,
+            store=self.store,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            limit=limit,
+            cursor=cursor,
+            descending=descending,
+        )
+
+    async def chart(
+        self,
+        dataset: DatasetId,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        points: int = 1000,
+    ) -> Chart:
+        """What a chart shows of a stretch; see ``operations.chart.chart``."""
+        return await chart_operation.chart(
+            dataset, store=self.store, start_ns=start_ns, end_ns=end_ns, points=points
+        )
+
+    # --- settings ---------------------------------------------------------------------------------
+
+    async def change_settings(self, changes: Mapping[str, Any]) -> AppConfig:
+        """Merge `changes` into the configuration file; see ``config_file.save_changes``.
+
+        The data folder and the exchanges are opened as configured at the next start.
+
+        Raises
+        ------
+        ConfigError
+        """
+        self.config = await asyncio.to_thread(save_changes, self.config, changes)
+        return self.config

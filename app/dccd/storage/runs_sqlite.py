@@ -1,0 +1,216 @@
+"""The history of runs: one SQLite file, ``{data_path}/.dccd/runs.db``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import aiosqlite
+
+from dccd.domain.errors import StorageError
+
+_log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+
+# A run is kept as its JSON document, with the columns that lists are filtered and ordered by beside it.
+_SCHEMA = """
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    state TEXT NOT NULL,
+    dataset TEXT,
+    document TEXT NOT NULL,
+    log_tail TEXT NOT NULL
+) STRICT;
+CREATE INDEX runs_by_time ON runs (created_at, run_id);
+"""
+_UNFINISHED = ("pending", "running")
+
+
+class Run(Protocol):
+    """What the store needs to know of a run; the rest of it is its own affair (a pydantic model)."""
+
+    run_id: str
+    created_at: int
+    dataset: str | None
+    log_tail: list[str]
+
+    @property
+    def operation(self) -> str:
+        """What it does."""
+        ...
+
+    @property
+    def state(self) -> StrEnum:
+        """Where it stands."""
+        ...
+
+    def model_dump_json(self, *, exclude: Any = None) -> str:
+        """As pydantic's."""
+        ...
+
+    def model_copy(self, *, deep: bool = False) -> Self:
+        """As pydantic's."""
+        ...
+
+    @classmethod
+    def model_validate_json(cls, json_data: str) -> Self:
+        """As pydantic's."""
+        ...
+
+
+R = TypeVar("R", bound=Run)
+
+
+class RunsStore(Generic[R]):
+    """Runs by id and by time.
+
+    Made by :meth:`open`. Losing the last second of it in a power cut harms nothing, so commits are not
+    synced one by one.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection, model: type[R]) -> None:
+        self._db, self._model = connection, model
+        self._unsaved: dict[str, R] = {}
+
+    @classmethod
+    async def open(cls, path: Path, model: type[R]) -> RunsStore[R]:
+        """Open or create the file.
+
+        Raises
+        ------
+        StorageError
+            It cannot be opened, is no database, or a newer version of the program wrote it.
+        """
+        connection = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = await aiosqlite.connect(path)
+            store = cls(connection, model)
+            await store._migrate(path)
+        except (sqlite3.Error, OSError, StorageError) as error:
+            if connection is not None:
+                await connection.close()
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(
+                f"Opening the history of runs, {path}, failed: {error}. It holds no market data; move it "
+                "away and start again to begin a new one."
+            ) from error
+        return store
+
+    async def _migrate(self, path: Path) -> None:
+        await self._db.execute("PRAGMA journal_mode = WAL")
+        await self._db.execute("PRAGMA synchronous = NORMAL")
+        version = await self._one("PRAGMA user_version")
+        if version > SCHEMA_VERSION:
+            raise StorageError(
+                f"{path} was written by a newer dccd (form {version}, this one knows {SCHEMA_VERSION}). "
+                "Update dccd, or move the file away: it holds no market data."
+            )
+        if version == 0:
+            await self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+
+    async def _one(self, sql: str, values: tuple[object, ...] = ()) -> Any:
+        async with self._db.execute(sql, values) as cursor:
+            row = await cursor.fetchone()
+        return None if row is None else row[0]
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._db.close()
+
+    async def save(self, run: R) -> None:
+        """Insert a run, or replace what is kept of it.
+
+        What cannot be written (a full disk) is kept in memory until it can: the history of a run must not
+        be what ends it.
+        """
+        try:
+            await self._write(run)
+        except sqlite3.Error as error:
+            _log.warning("keeping run %s in memory: %s", run.run_id, error)
+            self._unsaved[run.run_id] = run.model_copy(deep=True)
+        else:
+            self._unsaved.pop(run.run_id, None)
+
+    async def _write(self, run: R) -> None:
+        await self._db.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET "
+            "state = excluded.state, dataset = excluded.dataset, document = excluded.document, "
+            "log_tail = excluded.log_tail",
+            (
+                run.run_id,
+                run.created_at,
+                run.operation,
+                str(run.state),
+                run.dataset,
+                run.model_dump_json(exclude={"log_tail"}),
+                json.dumps(run.log_tail),
+            ),
+        )
+        await self._db.commit()
+
+    async def get(self, run_id: str) -> R | None:
+        """The run with its log tail, or None."""
+        if run_id in self._unsaved:
+            return self._unsaved[run_id].model_copy(deep=True)
+        sql = "SELECT json_set(document, '$.log_tail', json(log_tail)) FROM runs WHERE run_id = ?"
+        document = await self._one(sql, (run_id,))
+        return None if document is None else self._model.model_validate_json(document)
+
+    async def finish_unfinished(self, change: Callable[[R], R]) -> list[R]:
+        """Apply `change` to every run that an earlier process left pending or running."""
+        marks = ", ".join("?" * len(_UNFINISHED))
+        sql = f"SELECT run_id FROM runs WHERE state IN ({marks}) ORDER BY created_at"  # noqa: S608 - marks only
+        async with self._db.execute(sql, _UNFINISHED) as cursor:
+            run_ids = [row[0] async for row in cursor]
+        changed = [change(run) for run_id in run_ids if (run := await self.get(run_id)) is not None]
+        for run in changed:
+            await self.save(run)
+        return changed
+
+    async def delete_before(self, created_at: int) -> int:
+        """Forget finished runs created before this instant, nanoseconds UTC; returns how many."""
+        marks = ", ".join("?" * len(_UNFINISHED))
+        sql = f"DELETE FROM runs WHERE created_at < ? AND state NOT IN ({marks})"  # noqa: S608 - marks only
+        async with self._db.execute(sql, (created_at, *_UNFINISHED)) as cursor:
+            count = cursor.rowcount
+        await self._db.commit()
+        return count
+
+    async def list(
+        self,
+        *,
+        limit: int = 50,
+        state: str | None = None,
+        operation: str | None = None,
+        dataset: str | None = None,
+        before: str | None = None,
+    ) -> list[R]:
+        """The newest runs first, without their log tails.
+
+        Parameters
+        ----------
+        limit : int
+            So many at most.
+        state, operation, dataset : str, optional
+            Only runs that have these.
+        before : str, optional
+            Only runs older than the one with this id: to page on.
+        """
+        filters = {"state = ?": state, "operation = ?": operation, "dataset = ?": dataset}
+        filters["(created_at, run_id) < (SELECT created_at, run_id FROM runs WHERE run_id = ?)"] = before
+        used = {sql: value for sql, value in filters.items() if value is not None}
+        where = f"WHERE {' AND '.join(used)}" if used else ""
+        sql = f"SELECT document FROM runs {where} ORDER BY created_at DESC, run_id DESC LIMIT ?"  # noqa: S608 - no value is in it
+        async with self._db.execute(sql, (*used.values(), limit)) as cursor:
+            found = [self._model.model_validate_json(row[0]) async for row in cursor]
+        return [self._unsaved.get(run.run_id, run) for run in found]
