@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dccd.interfaces.api.openapi import schemas
+from dccd.interfaces.api.schemas import schemas
 
 TARGET = Path(__file__).parents[1] / "frontend" / "src" / "api" / "types.ts"
 WIDTH = 100

@@ -145,6 +145,11 @@ export interface Disk {
   total_bytes: number;
 }
 
+/** It was done; there is nothing more to say. */
+export interface Done {
+  status: "ok";
+}
+
 /** What of a dataset to download, and as what. */
 export interface DownloadQuery {
   format?: ExportFormat;
@@ -336,6 +341,11 @@ export interface ReadRequest {
 /** Fetch an exchange's instruments again. */
 export interface RefreshRequest {
   exchange: string;
+}
+
+/** How many instruments the exchange lists now. */
+export interface Refreshed {
+  total: number;
 }
 
 /** `event: reset`: sent first on a new stream, and where events were missed: load the lists again. */

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from dccd.application.jobs import RunError, RunState
 from dccd.domain.capability import Capability
 from dccd.domain.records import Kind
 from dccd.domain.types import DataType, InstrumentType, Market, Transport
@@ -78,6 +79,12 @@ class Problem(Answer):
 
 
 # --- the program ----------------------------------------------------------------------------------
+
+
+class Done(Answer):
+    """It was done; there is nothing more to say."""
+
+    status: Literal["ok"] = "ok"
 
 
 class Disk(Answer):
@@ -163,6 +170,12 @@ class RefreshRequest(Request):
     """Fetch an exchange's instruments again."""
 
     exchange: Text
+
+
+class Refreshed(Answer):
+    """How many instruments the exchange lists now."""
+
+    total: int
 
 
 # --- datasets -------------------------------------------------------------------------------------
@@ -348,17 +361,6 @@ class Plan(Answer):
     already_covered: bool
 
 
-class RunState(StrEnum):
-    """Where a run stands."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"
-
-
 class RunStarted(Answer):
     """The run that does it: a new one, or the one that already does."""
 
@@ -371,13 +373,6 @@ class RunCancelled(Answer):
 
     run_id: str
     status: Literal["cancelling"] = "cancelling"
-
-
-class RunError(Answer):
-    """Why a run failed."""
-
-    code: str
-    detail: str
 
 
 class RunProgress(Answer):
@@ -490,7 +485,7 @@ class LogEvent(Answer):
 
     run_id: str
     ts_ms: int
-    level: Literal["debug", "info", "warning", "error"]
+    level: Literal["info", "warning", "error"]
     message: str
 
 
@@ -507,7 +502,7 @@ class InventoryEvent(Answer):
 
 
 class ResetEvent(Answer):
-    """``event: reset``: events were missed that are no longer kept; load the lists again."""
+    """``event: reset``: sent first on a new stream, and where events were missed: load the lists again."""
 
     last_id: int
 

@@ -1,33 +1,71 @@
-"""The API's description, made from the models that the routes really use."""
+"""The API's description, made from the endpoints and the models that they really use."""
 
 from __future__ import annotations
 
-import inspect
+import functools
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from dccd import __version__
 from dccd.interfaces.api import models
-
-REF = "#/components/schemas/{model}"
-
-
-class _WholeAnswers(GenerateJsonSchema):
-    """Answers are always sent whole, so their members with a default are there as well."""
-
-    def field_is_required(self, field: Any, total: bool) -> bool:
-        return self.mode == "serialization" or super().field_is_required(field, total)
+from dccd.interfaces.api.access import Scope
+from dccd.interfaces.api.endpoint import Endpoint
+from dccd.interfaces.api.schemas import REF, schemas
 
 
-def schemas() -> dict[str, Any]:
-    """JSON Schemas of all models by name: of requests what may be sent, of answers what is sent."""
-    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-        (model, "validation" if issubclass(model, models.Request) else "serialization")
-        for _, model in inspect.getmembers(models, inspect.isclass)
-        if issubclass(model, models.Request | models.Answer) and model not in (models.Request, models.Answer)
-    ]
-    definitions: dict[str, Any] = models_json_schema(
-        wanted, ref_template=REF, schema_generator=_WholeAnswers
-    )[1]["$defs"]
-    return dict(sorted(definitions.items()))
+@functools.cache
+def document(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these endpoints."""
+    paths: dict[str, dict[str, Any]] = {}
+    for item in endpoints:
+        paths.setdefault(item.path, {})[item.method.lower()] = _operation(item)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "dccd", "version": __version__},
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(item: Endpoint) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": item.summary, "operationId": item.handler.__name__}
+    parameters = [_parameter("path", name, {"type": "string"}, required=True) for name in item.path_names]
+    if item.query is not None:
+        schema = schemas()[item.query.__name__]
+        required = schema.get("required", ())
+        parameters += [
+            _parameter("query", name, value, required=name in required)
+            for name, value in schema["properties"].items()
+        ]
+    if parameters:
+        operation["parameters"] = parameters
+    if item.body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": _ref(item.body)}}
+    if item.scope is Scope.PUBLIC:
+        operation["security"] = []
+    operation["responses"] = {
+        str(item.status.value): _success(item),
+        "default": {"description": "An error", "content": {"application/problem+json": _ref(models.Problem)}},
+    }
+    return operation
+
+
+def _parameter(place: str, name: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"in": place, "name": name, "required": required, "schema": schema}
+
+
+def _success(item: Endpoint) -> dict[str, Any]:
+    json_schema = {} if item.answer is None else _ref(item.answer)
+    return {
+        "description": "Success",
+        "content": {kind: json_schema if kind == "application/json" else {} for kind in item.media_types},
+    }
+
+
+def _ref(model: type[BaseModel]) -> dict[str, Any]:
+    return {"schema": {"$ref": REF.format(model=model.__name__)}}

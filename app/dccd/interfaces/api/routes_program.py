@@ -1,0 +1,93 @@
+"""The program itself: signing a page in, its health, its window."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dccd import __version__
+from dccd.interfaces.api import models, openapi
+from dccd.interfaces.api.access import Scope
+from dccd.interfaces.api.context import Context
+from dccd.interfaces.api.endpoint import endpoint
+from dccd.interfaces.api.problems import NotOffered
+from dccd.interfaces.api.security import SESSION_PATH
+
+
+@endpoint("POST", SESSION_PATH, scope=Scope.PUBLIC)
+async def session(context: Context, body: models.SessionRequest) -> models.Session:
+    """Exchange a ticket, once, for a page's token."""
+    return models.Session(token=context.access.redeem(body.ticket))
+
+
+@endpoint("GET", "/api/health")
+async def health(context: Context) -> models.Health:
+    """Version, running work and room on the disk."""
+    data_path = context.service.data_path
+    disk = await run_in_threadpool(_disk, data_path)
+    return models.Health(
+        status="ok" if disk else "data_folder_unreachable",
+        version=__version__,
+        data_path=str(data_path),
+        uptime_s=time.monotonic() - context.started_s,
+        running=context.service.scheduler.running,
+        disk=disk,
+    )
+
+
+def _disk(data_path: Path) -> models.Disk | None:
+    try:
+        usage = shutil.disk_usage(data_path)
+    except OSError:
+        return None  # told by the health's status: a drive that was pulled out
+    return models.Disk(free_bytes=usage.free, total_bytes=usage.total)
+
+
+@endpoint("POST", "/api/dialog/folder")
+async def choose_folder(context: Context, body: models.FolderRequest) -> models.FolderChoice:
+    """Show the window's folder dialog; the handle stands for what the person chose."""
+    if context.hooks.choose_folder is None:
+        raise NotOffered("There is no window to show a folder dialog in. Download the data instead.")
+    folder = await context.hooks.choose_folder(body.title)
+    if folder is None:
+        return models.FolderChoice(handle=None, name=None)
+    return models.FolderChoice(handle=context.folders.give(folder), name=str(folder))
+
+
+@endpoint("POST", "/api/app/raise", scope=Scope.LOCAL)
+async def raise_window(context: Context) -> models.Done:
+    """Bring the window to the front."""
+    if context.hooks.on_raise is None:
+        raise NotOffered("This dccd runs without a window. `dccd open` prints an address for a browser.")
+    await context.hooks.on_raise()
+    return models.Done()
+
+
+@endpoint("POST", "/api/app/quit")
+async def quit_program(context: Context) -> models.Done:
+    """End the program; what runs is interrupted and loses nothing."""
+    if context.hooks.on_quit is None:
+        raise NotOffered("This dccd ends with the command that started it. Press Ctrl-C there.")
+    await context.hooks.on_quit()
+    return models.Done()
+
+
+@endpoint("POST", "/api/app/ticket", scope=Scope.LOCAL)
+async def ticket(context: Context) -> models.Ticket:
+    """A ticket for one page, good for a minute, and the address that carries it."""
+    made = context.access.new_ticket()
+    return models.Ticket(ticket=made, url=f"{context.url}/#ticket={made}")
+
+
+@endpoint("GET", "/api/openapi.json")
+async def openapi_document(context: Context, request: Request) -> Response:  # noqa: ARG001 - a handler's form
+    """The description of this API, OpenAPI 3.1."""
+    return JSONResponse(openapi.document(request.app.state.endpoints))
+
+
+ENDPOINTS = (session, health, choose_folder, raise_window, quit_program, ticket, openapi_document)
