@@ -20,7 +20,7 @@ def say(event: protocol.Event) -> None:
 def main(log: Path, fault: str = "") -> None:
     if fault == "dies":
         sys.exit("the drawing surface is missing")
-    print("a library that prints to standard output", flush=True)
+    sys.stdout.buffer.write(b"a library that prints to standard output\n")
     for line in sys.stdin.buffer:
         with log.open("ab") as lines:
             lines.write(line)

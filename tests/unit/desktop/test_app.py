@@ -54,7 +54,7 @@ class NotingBackend:
         self.notes.append("backend started")
         if self.fail_at == "start":
             raise OSError("the port is taken")
-        return "http://127.0.0.1:1/"
+        return "http://127.0.0.1:1"
 
     async def stop(self):
         self.notes.append("backend stopped")
@@ -76,7 +76,11 @@ def run(tmp_path):
         tray.backend, tray.log = backend, log
         command = [sys.executable, str(STANDIN), str(log), *fault]
         status = run_desktop(
-            backend, lambda line: notes.append(f"said: {line}"), hidden=hidden, tray=tray, window_command=command
+            backend,
+            lambda line: notes.append(f"said: {line}"),
+            hidden=hidden,
+            tray=tray,
+            window_command=command,
         )
         return notes, status, tray
 
@@ -97,7 +101,7 @@ def commands(tray):
 def test_quit_ends_window_backend_and_tray_in_this_order(run):
     notes, status, tray = run(quit_when_ready)
     assert status == 0
-    assert commands(tray)[0] == protocol.Open("http://127.0.0.1:1/", "ticket-1")
+    assert commands(tray)[0] == protocol.Open("http://127.0.0.1:1", "ticket-1")
     assert commands(tray)[-1] == protocol.Quit()
     assert notes == ["backend started", "backend stopped", "tray stopped"]
 

@@ -33,7 +33,8 @@ def test_no_display_is_said_in_one_line_without_a_remedy_that_would_not_help():
 def test_a_missing_library_names_its_debian_package():
     problem = window_problem({"WAYLAND_DISPLAY": "wayland-0"}, lacks("libxcb-cursor.so.0"))
     assert str(problem) == (
-        "No window can be opened: libxcb-cursor.so.0 is missing. Install with: sudo apt install libxcb-cursor0"
+        "No window can be opened: libxcb-cursor.so.0 is missing."
+        " Install with: sudo apt install libxcb-cursor0"
     )
 
 

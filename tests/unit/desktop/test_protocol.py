@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from dccd.interfaces.desktop import protocol
 
 COMMANDS = [
-    protocol.Open("http://127.0.0.1:1/", "ticket"),
+    protocol.Open("http://127.0.0.1:1", "ticket"),
     protocol.Show(),
     protocol.Raise(),
     protocol.Hide(),

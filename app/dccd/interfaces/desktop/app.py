@@ -48,7 +48,7 @@ class Backend(Protocol):
     """What the desktop needs of the program behind it; all of it on one event loop."""
 
     async def start(self, shell: Shell) -> str:
-        """Start, and return the address of the page, ``http://127.0.0.1:port/``."""
+        """Start, and return the page's address, ``http://127.0.0.1:port``."""
 
     async def stop(self) -> None:
         """Stop, with nothing lost; called once, also after a `start` that failed."""
@@ -190,7 +190,7 @@ class _Desktop:
             await self._window.raise_()
         except WindowUnavailable as error:
             if not self._quit.is_set():
-                address = f"{self._url}#ticket={self._backend.new_ticket()}"
+                address = f"{self._url}/#ticket={self._backend.new_ticket()}"
                 self._say(f"{error} The app runs on; open {address} in a browser.")
 
     def _opened(self) -> DesktopWindow:

@@ -10,7 +10,7 @@ import msgspec
 
 
 class Open(msgspec.Struct, frozen=True, tag_field="cmd", tag="open"):
-    """First command: show a window on `url`, which trades `ticket` (single use) for its right to the API."""
+    """First command: show a window on the page at `url`, which trades `ticket` for its right to the API."""
 
     url: str
     ticket: str

@@ -31,7 +31,7 @@ def raise_running(data_path: Path) -> bool:
         # No proxy from the environment: the address is this machine's own.
         with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as client:
             answer = client.post(
-                running.url.rstrip("/") + RAISE_PATH, headers={"Authorization": f"Bearer {running.secret}"}
+                running.url + RAISE_PATH, headers={"Authorization": f"Bearer {running.secret}"}
             )
     except httpx.TransportError:
         return False

@@ -43,7 +43,7 @@ class DesktopWindow:
     Parameters
     ----------
     url : str
-        Address of the program's page.
+        Where the program's page is, ``http://127.0.0.1:port``.
     new_ticket : callable
         Returns a fresh single-use ticket; called each time the window's process is started.
     on_event : callable

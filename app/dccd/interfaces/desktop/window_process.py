@@ -6,13 +6,13 @@ ticket and no state worth keeping: whenever it ends, the program goes on and can
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
 import webbrowser
 from importlib.resources import as_file, files
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 
@@ -45,11 +45,12 @@ class EventPipe:
 class WindowProcess:
     """One window, from the command that opens it to its end."""
 
-    def __init__(self, commands: IO[bytes], events: EventPipe) -> None:
+    def __init__(self, commands: io.FileIO, events: EventPipe) -> None:
         self._commands = commands
         self._events = events
         self._window: Any = None
         self._shell: Any = None
+        self._loaded = False
         self._ending = False
         self._exit_code = 0
 
@@ -83,7 +84,7 @@ class WindowProcess:
         webbrowser.open = open_external
         window = webview.create_window(
             "dccd",
-            f"{command.url}#ticket={command.ticket}",
+            f"{command.url}/#ticket={command.ticket}",
             width=SIZE_PX[0],
             height=SIZE_PX[1],
             min_size=MIN_SIZE_PX,
@@ -104,13 +105,14 @@ class WindowProcess:
         if self._shell is not None:
             from dccd.interfaces.desktop.window_qt import guard_page
 
-            parts = urlsplit(url)
-            guard_page(self._window.native, f"{parts.scheme}://{parts.netloc}", self._on_page_crash)
+            guard_page(self._window.native, url, self._on_page_crash)
 
     def _on_loaded(self, ok: bool) -> None:
         if ok:
+            self._loaded = True
             self._events.send(protocol.Ready())
-        elif not self._ending:
+        elif not self._loaded and not self._ending:
+            # Later ones are loads that were refused (`guard_page`), and leave the page as it was.
             self._fail("The window could not load its page from the program.")
 
     def _on_page_crash(self) -> None:
@@ -189,7 +191,9 @@ class WindowProcess:
 
 def main() -> int:
     """Run the window's process on standard input and output; return its exit status."""
-    return WindowProcess(sys.stdin.buffer, EventPipe()).run()
+    # Unbuffered: a buffer's lock, held by the thread that waits for a command, would abort Python at its end.
+    with open(0, "rb", buffering=0, closefd=False) as commands:
+        return WindowProcess(commands, EventPipe()).run()
 
 
 if __name__ == "__main__":
