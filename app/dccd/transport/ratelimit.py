@@ -75,8 +75,10 @@ class Budget:
         """A request came back, or failed; `used` is the exchange's count when it said one."""
         self._in_flight -= weight
         self._roll()
-        if used is not None and window == self._window:
-            self._used = max(self._used, used + self._in_flight)
+        # More than all we have asked for: somebody else uses this address too. What is in flight may not
+        # be in that count yet.
+        if used is not None and window == self._window and used > self._used:
+            self._used = used + self._in_flight
 
 
 class Gate:

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dccd.domain.errors import ExchangeRefused, ExchangeUnavailable, MalformedPayload, NetworkError, Throttled
+from dccd.domain.timeutils import S_NS
+from dccd.sources.base import Request, Response
+from dccd.sources.binance import BINANCE
+from dccd.transport.http import HttpTransport
+from dccd.transport.retry import Backoff
+from tests.exchanges import engine
+from tests.exchanges.engine import Fault, StandIn
+from tests.unit.transport.fake_clock import START_NS, FakeClock
+
+ASK = Request(
+    "spot", "/api/v3/klines", (("symbol", "币安人生USDT"), ("limit", "2")), {"X-MBX-TIME-UNIT": "MICROSECOND"}
+)
+
+
+class Echo(StandIn):
+    """Answers with what it was asked."""
+
+    def respond(self, request: engine.Request) -> engine.Response:
+        body = json.dumps({"pairs": request.pairs, "headers": request.headers, "method": request.method})
+        return engine.Response(body.encode(), headers={"X-MBX-USED-WEIGHT-1M": "42"})
+
+
+class SteppingClock(FakeClock):
+    """Sleeps by moving on at once: for one request at a time, over real sockets."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.ns += round(seconds * S_NS)
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[Echo]:
+    async with Echo() as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> SteppingClock:
+    return SteppingClock()
+
+
+@pytest.fixture
+async def http(echo: Echo, clock: SteppingClock) -> AsyncIterator[HttpTransport]:
+    transport = HttpTransport(
+        BINANCE,
+        urls={"rest_url": echo.url + "/", "futures_url": "http://127.0.0.1:1"},
+        units={},
+        proxy=None,
+        backoff=Backoff(attempts=3),
+        now_ns=clock.now_ns,
+        sleep=clock.sleep,
+    )
+    yield transport
+    await transport.aclose()
+
+
+def body(response: Response) -> bytes:
+    return response.body
+
+
+def decoded(response: Response) -> object:
+    return json.loads(response.body)
+
+
+async def test_a_request_arrives_as_it_was_built(http: HttpTransport) -> None:
+    asked = json.loads(await http.fetch(ASK, body))
+    assert asked["pairs"] == [["symbol", "币安人生USDT"], ["limit", "2"]]
+    assert asked["headers"]["x-mbx-time-unit"] == "MICROSECOND"
+    assert asked["headers"]["user-agent"].startswith("dccd/")
+    assert "gzip" in asked["headers"]["accept-encoding"]
+
+
+async def test_a_body_is_posted_as_json(http: HttpTransport) -> None:
+    asked = json.loads(await http.fetch(Request("spot", "/info", method="POST", body=b'{"a":1}'), body))
+    assert asked["method"] == "POST"
+    assert asked["headers"]["content-type"] == "application/json"
+    assert asked["headers"]["content-length"] == "7"
+
+
+async def test_header_names_are_lower_case_and_the_time_is_the_exchanges(
+    http: HttpTransport, clock: SteppingClock
+) -> None:
+    http.offset_ns = 5 * S_NS
+    response = await http.fetch(ASK, lambda response: response)
+    assert response.headers["x-mbx-used-weight-1m"] == "42"
+    assert response.received_ns == START_NS + 5 * S_NS
+
+
+@pytest.mark.parametrize("kind", ["reset", "close", "truncate"])
+async def test_a_cut_answer_is_asked_for_again(http: HttpTransport, echo: Echo, kind: str) -> None:
+    echo.faults.append(Fault(kind))  # type: ignore[arg-type]
+    assert await http.fetch(ASK, decoded)
+    assert echo.count("/api/v3/klines") == 2
+
+
+@pytest.mark.parametrize("garbage", [b"", b"<html>", b'[[1,"2"', b"\xff\xfe", b"null", b'{"a":NaN}'])
+async def test_garbage_raises_only_our_own_error(http: HttpTransport, echo: Echo, garbage: bytes) -> None:
+    echo.faults.append(Fault("answer", times=None, response=engine.Response(garbage)))
+    with pytest.raises(MalformedPayload, match="Binance answered /api/v3/klines"):
+        await http.fetch(ASK, lambda response: json.loads(response.body)["rows"])
+    assert echo.count("/api/v3/klines") == 3
+
+
+async def test_a_429_silences_the_host_for_as_long_as_it_says(
+    http: HttpTransport, echo: Echo, clock: SteppingClock
+) -> None:
+    refusal = engine.Response(b'{"code":-1003,"msg":"Too much"}', 429, {"Retry-After": "17"})
+    echo.faults.append(Fault("answer", response=refusal))
+    await http.fetch(ASK, body)
+    assert clock.slept == [17.0]
+    assert echo.count("/api/v3/klines") == 2
+
+
+async def test_a_long_ban_is_an_error_and_later_requests_are_not_even_sent(
+    http: HttpTransport, echo: Echo, clock: SteppingClock
+) -> None:
+    ban = engine.Response(b'{"code":-1003,"msg":"Way too much"}', 418, {"Retry-After": "86400"})
+    echo.faults.append(Fault("answer", response=ban))
+    for _ in range(2):
+        with pytest.raises(Throttled, match="418") as caught:
+            await http.fetch(ASK, body)
+        assert caught.value.retry_after_s == 86_400
+    assert http.waiting() == "Binance (spot) asked for silence; resumes in 86400 s"
+    assert echo.count("/api/v3/klines") == 1
+    clock.ns += 86_400 * S_NS
+    await http.fetch(ASK, body)
+    assert http.waiting() is None
+
+
+async def test_an_overloaded_exchange_is_tried_again_then_said(http: HttpTransport, echo: Echo) -> None:
+    echo.faults.append(Fault("answer", times=None, response=engine.Response(b"<html>", 502)))
+    with pytest.raises(ExchangeUnavailable, match="HTTP 502"):
+        await http.fetch(ASK, body)
+    assert echo.count("/api/v3/klines") == 3
+
+
+async def test_a_json_error_under_http_200_is_an_error(http: HttpTransport, echo: Echo) -> None:
+    answer = engine.Response(b'{"code":-1121,"msg":"Invalid symbol."}', 200)
+    echo.faults.append(Fault("answer", response=answer))
+    with pytest.raises(ExchangeRefused, match=r"Invalid symbol\.") as caught:
+        await http.fetch(ASK, body)
+    assert caught.value.native_code == "-1121"
+
+
+async def test_nobody_there_is_one_sentence(http: HttpTransport) -> None:
+    with pytest.raises(NetworkError, match=r"Cannot reach Binance at 127\.0\.0\.1: .*Check the connection"):
+        await http.fetch(Request("linear", "/fapi/v1/time"), body)
+
+
+async def test_learned_allowances_give_way_to_those_set_by_hand(clock: SteppingClock) -> None:
+    http = HttpTransport(
+        BINANCE,
+        urls={},
+        units={"linear": 100},
+        proxy=None,
+        backoff=Backoff(),
+        now_ns=clock.now_ns,
+        sleep=clock.sleep,
+    )
+    http.learn({"spot": 3000, "linear": 5000, "nothing": 1})
+    assert http.units(Request("spot", "/")) == 3000
+    assert http.units(Request("linear", "/")) == 100
