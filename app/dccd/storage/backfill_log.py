@@ -1,0 +1,115 @@
+"""Where one backfill puts its pages: journals of its own, published as its cursor leaves each period."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.records import Columns
+from dccd.storage.journal import SYNC_EVERY_S, Journal
+from dccd.storage.schema import to_batch
+from dccd.storage.unpublished import Unpublished
+
+SEGMENT_BYTES = 64 << 20
+
+
+class _Home(Protocol):
+    """What a log needs of its store."""
+
+    @property
+    def unpublished(self) -> Unpublished: ...
+
+    def new_journal(self) -> Journal: ...
+
+    def publish(self, dataset: DatasetId | None = None, before_ns: int | None = None) -> None: ...
+
+    def changed(self, dataset: DatasetId) -> None: ...
+
+
+class BackfillLog:
+    """Pages of one backfill. Thread-safe.
+
+    A page survives the end of the process once :meth:`append` returned, and a power cut once :meth:`sync`
+    did. Whatever happens then, the next start finds it: nothing has to be called for that.
+    """
+
+    def __init__(
+        self, home: _Home, dataset: DatasetId, run_id: str, source: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.dataset, self.run_id, self.source = dataset, run_id, source
+        self._home, self._clock = home, clock
+        self._mutex = threading.Lock()
+        self._journal: Journal | None = None
+        self._synced_s = clock()
+
+    def append(self, columns: Columns, covered: IntervalSet, cursor: str | None = None) -> None:
+        """Take a page.
+
+        Parameters
+        ----------
+        columns : mapping of str to sequence
+            Rows, see :func:`dccd.storage.schema.to_batch`; may be empty. Trades without ids: the page holds
+            each of its timestamps whole.
+        covered : IntervalSet
+            What the page, with those before it, newly proves fetched whole.
+        cursor : str or None
+            Where the next page starts, kept with the page.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            Nothing of this page is stored; the pages before it are.
+        """
+        if not covered and not columns.get("ts"):
+            return
+        batch = to_batch(self.dataset, columns if columns else {"ts": []})
+        with self._mutex:
+            if self._journal is None:
+                self._journal = self._home.new_journal()
+                self._synced_s = self._clock()
+            frame = self._journal.append(self.dataset, batch, covered, cursor, source=self.source)
+            self._home.unpublished.add(frame)
+            now = self._clock()
+            if now - self._synced_s >= SYNC_EVERY_S:
+                self._journal.sync()
+                self._synced_s = now
+        self._home.changed(self.dataset)
+
+    def sync(self) -> None:
+        """Acknowledge: every page so far survives a power cut once this returns.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            The disk refused; pages since the last sync may be lost by a power cut.
+        """
+        with self._mutex:
+            if self._journal is not None:
+                self._journal.sync()
+                self._synced_s = self._clock()
+
+    def publish_before(self, ts_ns: int) -> None:
+        """Write the files of periods that end at or before `ts_ns`; the cursor is past them."""
+        self._home.publish(self.dataset, ts_ns)
+        with self._mutex:
+            journal = self._journal
+            if journal is not None and (journal.size >= SEGMENT_BYTES or not any(f.due for f in journal.frames)):
+                journal.sync()
+                self._home.unpublished.ended(journal)
+                self._journal = None
+        self._home.unpublished.retire()
+
+    def finish(self) -> None:
+        """Publish the rest and retire the journals; idempotent.
+
+        What cannot be published now, another program holding the file, is kept for the next time.
+        """
+        with self._mutex:
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                self._home.unpublished.ended(journal)
+        self._home.publish(self.dataset)

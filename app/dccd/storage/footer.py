@@ -1,0 +1,173 @@
+"""What a period file says about itself: the key `dccd` of its Parquet footer, and the file seen through it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId, Period
+from dccd.domain.errors import CorruptFile, DccdError
+from dccd.domain.timeutils import US_NS
+from dccd.storage.fs import Entry
+from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
+
+KEY = b"dccd"
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """The truth about a period file, written with it.
+
+    Attributes
+    ----------
+    covered : IntervalSet
+        What of the period was fetched whole.
+    applied : mapping of str to int
+        By journal (hex UUID) the last frame of the dataset that is in the file.
+    rows : int
+    sha256 : str
+        Of the file's first `data_size` bytes: all but the footer.
+    data_size : int
+    sources : tuple of str
+        Where the rows came from.
+    """
+
+    dataset: DatasetId
+    period: Period
+    covered: IntervalSet
+    applied: Mapping[str, int]
+    rows: int
+    sha256: str
+    data_size: int
+    sources: tuple[str, ...] = ()
+
+    def encode(self) -> bytes:
+        """JSON with a CRC of the rest of it, since Parquet's own footer has none."""
+        body = json.dumps(
+            {
+                "schema": SCHEMA_VERSION,
+                "dataset": str(self.dataset),
+                "period": [self.period.name, *self.period.interval],
+                "covered": [*self.covered],
+                "applied": dict(self.applied),
+                "rows": self.rows,
+                "sha256": self.sha256,
+                "data_size": self.data_size,
+                "sources": [*self.sources],
+            },
+            separators=(",", ":"),
+        )
+        return f'{{"crc32":{zlib.crc32(body.encode())},"footer":{body}}}'.encode()
+
+    @classmethod
+    def decode(cls, text: bytes) -> Footer:
+        """Read what :meth:`encode` wrote.
+
+        Raises
+        ------
+        CorruptFile
+            It is not that, or a newer program's.
+        """
+        try:
+            outer = json.loads(text)
+            body = outer["footer"]
+            if outer["crc32"] != zlib.crc32(json.dumps(body, separators=(",", ":")).encode()):
+                raise CorruptFile("its footer fails its checksum")
+            if body["schema"] > SCHEMA_VERSION:
+                raise CorruptFile(f"it was written by a newer program (schema {body['schema']})")
+            dataset = DatasetId.parse(body["dataset"])
+            return cls(
+                dataset,
+                dataset.period(body["period"][1]),
+                IntervalSet(tuple(item) for item in body["covered"]),
+                body["applied"],
+                body["rows"],
+                body["sha256"],
+                body["data_size"],
+                tuple(body["sources"]),
+            )
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise CorruptFile(f"its footer cannot be read ({error})") from error
+        except DccdError as error:
+            raise CorruptFile(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A published period file.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the data folder, with ``/``.
+    size_bytes, mtime_ns : int
+        As the file system says.
+    first_ns, last_ns : int
+        Timestamps of the first and the last row, both inclusive.
+    """
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    first_ns: int
+    last_ns: int
+    footer: Footer
+
+    @property
+    def period(self) -> Period:
+        """Its share of time."""
+        return self.footer.period
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.footer.rows
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its data."""
+        return self.footer.sha256
+
+
+def read_info(source: pa.NativeFile, path: str, entry: Entry) -> FileInfo:
+    """A file seen through its footer; the rows are not read.
+
+    Raises
+    ------
+    CorruptFile
+        It is no Parquet file, or none of ours, or its columns are not what its dataset has.
+    """
+    try:
+        metadata = pq.read_metadata(source)
+        text = (metadata.metadata or {}).get(KEY)
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFile(f"{path} cannot be read as Parquet ({error}).") from error
+    if text is None:
+        raise CorruptFile(f"{path} was not written by this program.")
+    try:
+        footer = Footer.decode(text)
+    except CorruptFile as error:
+        raise CorruptFile(f"{path}: {error}.") from error
+    expected = f"{footer.dataset.folder}/{footer.period.name}.parquet"
+    if expected != path or footer.rows != metadata.num_rows:
+        raise CorruptFile(f"{path} is not what its footer says ({expected}, {footer.rows} rows).")
+    if schema.remove_metadata() != arrow_schema(footer.dataset.data_type):
+        raise CorruptFile(f"{path} has other columns than {footer.dataset.data_type} has.")
+    bounds = [row_group_bounds(metadata, index) for index in range(metadata.num_row_groups)]
+    first, last = min(low for low, _ in bounds), max(high for _, high in bounds)
+    return FileInfo(path, entry.size, entry.mtime_ns, first * US_NS, last * US_NS, footer)
+
+
+def row_group_bounds(metadata: pq.FileMetaData, index: int) -> tuple[int, int]:
+    """First and last timestamp of a row group in microseconds, both inclusive."""
+    statistics = metadata.row_group(index).column(0).statistics
+    if statistics is None or not statistics.has_min_max:
+        raise CorruptFile("A row group says nothing about its timestamps.")
+    return statistics.min_raw, statistics.max_raw

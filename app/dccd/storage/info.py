@@ -1,0 +1,88 @@
+"""What can be said of a dataset without reading its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
+
+NEVER_FETCHED = "never fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What was fetched whole, what was asked for, what the exchange is known not to have."""
+
+    covered: IntervalSet
+    asked: IntervalSet
+    absent: IntervalSet
+
+    @property
+    def missing(self) -> IntervalSet:
+        """Asked for, not fetched, and to be had as far as is known."""
+        return self.asked - self.covered - self.absent
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Time that should be stored and is not: ``[start_ns, end_ns)``, and why."""
+
+    start_ns: int
+    end_ns: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """A dataset at a glance.
+
+    Attributes
+    ----------
+    rows : int
+        Exact for what is in files; pages not yet published count in full.
+    size_bytes : int
+        Of the files.
+    start_ns, end_ns : int or None
+        Timestamps of the first and the last row, both inclusive; None without rows.
+    files : int
+    updated_ns : int
+        When its newest file was written; 0 without files.
+    """
+
+    dataset: DatasetId
+    rows: int
+    size_bytes: int
+    start_ns: int | None
+    end_ns: int | None
+    files: int
+    covered: IntervalSet
+    asked: IntervalSet
+    absent: IntervalSet
+    gaps: tuple[Gap, ...]
+    updated_ns: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for is there."""
+        return not self.gaps
+
+
+def find_gaps(coverage: Coverage, lost: dict[str, IntervalSet]) -> tuple[Gap, ...]:
+    """What is missing, in order, each stretch with its cause.
+
+    Parameters
+    ----------
+    lost : dict of str to IntervalSet
+        By cause, what was stored once; it is missing whether asked for or not.
+    """
+    found: list[Gap] = []
+    left = coverage.asked
+    for intervals in lost.values():
+        left |= intervals
+    left = left - coverage.covered - coverage.absent
+    for cause, intervals in lost.items():
+        found += [Gap(*interval, cause) for interval in left & intervals]
+        left -= intervals
+    found += [Gap(*interval, NEVER_FETCHED) for interval in left]
+    return tuple(sorted(found, key=lambda gap: gap.start_ns))

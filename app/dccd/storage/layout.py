@@ -1,0 +1,160 @@
+"""Where things lie in a data folder, and whether a folder may be used as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from dccd.domain.dataset import DatasetId, Period
+from dccd.domain.errors import DataFolderUnusable, StorageError, UsageError
+from dccd.domain.timeutils import datetime_ns
+from dccd.storage.fs import FileSystem, in_words
+
+FORMAT = 1
+STATE = ".dccd"
+# The columns of the run history that the reference package (dccd 3) keeps at the same place.
+_REFERENCE_RUNS = {
+    "run_id", "spec_id", "operation", "exchange", "symbol", "data_type", "state", "started_at", "ended_at",
+    "rows_written", "error", "progress", "log_tail", "created_at",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of a data folder."""
+
+    data_path: Path
+
+    @property
+    def state(self) -> Path:
+        """Everything that is not a period file."""
+        return self.data_path / STATE
+
+    @property
+    def journals(self) -> Path:
+        """Pages not yet published."""
+        return self.state / "journal"
+
+    @property
+    def tmp(self) -> Path:
+        """Files being written; cleared at each start."""
+        return self.state / "tmp"
+
+    @property
+    def quarantine(self) -> Path:
+        """What could not be read, kept."""
+        return self.state / "quarantine"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works on the folder."""
+        return self.state / "lock"
+
+    @property
+    def marker(self) -> Path:
+        """Says that the folder is ours, and in which format."""
+        return self.state / "format.json"
+
+    def dataset_in(self, folder: PurePosixPath) -> DatasetId | None:
+        """The dataset whose files lie in a relative folder, None when it is no dataset's."""
+        try:
+            return DatasetId.from_folder(folder)
+        except UsageError:
+            return None
+
+    def period_named(self, dataset: DatasetId, name: str) -> Period | None:
+        """The period whose file has this name (without suffix), None when there is none."""
+        digits = name.replace("T", "-").split("-")
+        try:
+            year, month, day, hour = (int(part) for part in (*digits, *("1", "1", "0")[len(digits) - 1 :]))
+            period = dataset.period(datetime_ns(datetime(year, month, day, hour, tzinfo=UTC)))
+        except ValueError:
+            return None
+        return period if period.name == name else None
+
+
+def prepare(fs: FileSystem, layout: Layout) -> None:
+    """Make sure that the folder can be worked on, making what is missing of it.
+
+    Raises
+    ------
+    DataFolderUnusable
+        It is a file, cannot be written to, belongs to the reference package or to a newer program.
+    """
+    path = layout.data_path
+    refuse_foreign(fs, layout)
+    try:
+        with in_words(f"preparing the data folder {path}"):
+            for folder in (layout.state, layout.journals, layout.tmp, layout.quarantine):
+                fs.make_folder(folder)
+            if fs.stat(layout.marker) is None:
+                _write_marker(fs, layout)
+    except StorageError as error:
+        raise DataFolderUnusable(f"{error} Choose a folder that you can write to.") from error
+
+
+def refuse_foreign(fs: FileSystem, layout: Layout) -> None:
+    """Check, touching nothing, that the folder is not another program's.
+
+    Raises
+    ------
+    DataFolderUnusable
+        It is a file, or belongs to the reference package or to a newer program.
+    """
+    path = layout.data_path
+    found = fs.stat(path)
+    if found is not None and not found.is_folder:
+        raise DataFolderUnusable(f"{path} is a file, not a folder. Choose a folder for the data.")
+    marker = _read_marker(fs, layout)
+    if marker > FORMAT:
+        raise DataFolderUnusable(f"{path} was written by a newer version of this program (format {marker}). Update it.")
+    if marker == 0 and _is_reference(layout):
+        raise DataFolderUnusable(
+            f"{path} belongs to the dccd 3 package (its run history is in .dccd/runs.db). Nothing was "
+            "changed. Choose another folder for this program."
+        )
+
+
+def _read_marker(fs: FileSystem, layout: Layout) -> int:
+    """The folder's format, 0 when it says none."""
+    try:
+        file = fs.open(layout.marker)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise DataFolderUnusable(f"{layout.data_path} cannot be read ({error.strerror}).") from error
+    try:
+        return int(json.loads(file.read_at(0, 4096))["format"])
+    except (ValueError, KeyError, TypeError):
+        return FORMAT  # torn by a power cut in the first second of its life: the name alone says whose it is
+    finally:
+        file.close()
+
+
+def _write_marker(fs: FileSystem, layout: Layout) -> None:
+    file = fs.create(layout.marker)
+    try:
+        file.append(json.dumps({"program": "dccd-desktop", "format": FORMAT}).encode())
+        file.sync()
+    finally:
+        file.close()
+    fs.sync_folder(layout.state)
+
+
+def _is_reference(layout: Layout) -> bool:
+    path = layout.state / "runs.db"
+    if not os.path.isfile(path):
+        return False
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False
+    return columns >= _REFERENCE_RUNS

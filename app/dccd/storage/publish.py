@@ -1,0 +1,136 @@
+"""From journals to period files: the one place that writes into the user's folders."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from contextlib import closing
+
+import pyarrow as pa
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId, Period
+from dccd.domain.errors import CorruptFile
+from dccd.storage.catalog import Catalog
+from dccd.storage.coverage_db import CoverageDb, What
+from dccd.storage.footer import FileInfo
+from dccd.storage.fs import FileSystem, SharingViolation
+from dccd.storage.journal import Frame
+from dccd.storage.layout import Layout
+from dccd.storage.period_file import Contents, file_units, us_bounds, write_period_file
+from dccd.storage.slices import merged
+from dccd.storage.unpublished import Unpublished, frame_units
+
+_ALL = (0, 1 << 63)
+
+
+class Publisher:
+    """Publishes datasets, one publication of a dataset at a time. Thread-safe."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        layout: Layout,
+        catalog: Catalog,
+        coverage: CoverageDb,
+        unpublished: Unpublished,
+        quarantine: Callable[[str, CorruptFile], None],
+    ) -> None:
+        self._fs, self._layout = fs, layout
+        self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
+        self._quarantine = quarantine
+        self._mutex = threading.Lock()
+        self._turns: dict[DatasetId, threading.Lock] = defaultdict(threading.Lock)
+
+    def publish(self, dataset: DatasetId, before_ns: int | None = None) -> bool:
+        """Write what is due of a dataset into its files.
+
+        Parameters
+        ----------
+        before_ns : int or None
+            Only periods that end at or before this instant; None for all.
+
+        Returns
+        -------
+        bool
+            Whether nothing was left for later; False when another program held a file open (Windows).
+        """
+        with self._mutex:
+            turn = self._turns[dataset]
+        with turn, self._unpublished.pinned(dataset) as frames:
+            end = _ALL[1] if before_ns is None else dataset.period(before_ns).interval.start_ns
+            covered = IntervalSet(item for frame in frames for item in frame.cover_due.clip(0, end))
+            periods = {period for frame in frames for period in frame.rows_due if period.interval.end_ns <= end}
+            for info in self._catalog.files(dataset):
+                if covered.clip(*info.period.interval) - info.footer.covered:
+                    periods.add(info.period)
+            postponed = False
+            for period in sorted(periods):
+                try:
+                    self._publish_period(dataset, period, frames)
+                except SharingViolation:
+                    postponed = True
+                    covered -= IntervalSet([period.interval])
+            self._record_empty(dataset, frames, covered)
+            self._unpublished.retire()
+            return not postponed
+
+    def _publish_period(self, dataset: DatasetId, period: Period, frames: list[Frame]) -> None:
+        info = self._catalog.get(dataset, period)
+        touching = [frame for frame in frames if period in frame.rows_due]
+        try:
+            info = self._write(dataset, period, info, frames, touching)
+        except CorruptFile as error:
+            if info is None:
+                raise
+            self._quarantine(info.path, error)  # what the journals have is published all the same
+            if not touching:
+                return
+            info = self._write(dataset, period, None, frames, touching)
+        self._catalog.put(info)
+        interval = IntervalSet([period.interval])
+        self._unpublished.done(dataset, frames, [period], interval)
+        if self._coverage.get(dataset, What.EMPTY) & interval:
+            self._coverage.remove(dataset, What.EMPTY, interval)  # the footer has it from now on
+        if self._coverage.get(dataset, What.LOST) & info.footer.covered:
+            self._coverage.remove(dataset, What.LOST, info.footer.covered)
+
+    def _write(
+        self, dataset: DatasetId, period: Period, old: FileInfo | None, frames: list[Frame], touching: list[Frame]
+    ) -> FileInfo:
+        covered = IntervalSet(item for frame in frames for item in frame.covered)
+        covered |= self._coverage.get(dataset, What.EMPTY)
+        covered = covered.clip(*period.interval)
+        applied: dict[str, int] = {}
+        sources = {frame.source for frame in touching if frame.source}
+        if old is not None:
+            covered |= old.footer.covered
+            alive = self._unpublished.journal_ids()
+            applied = {journal: seq for journal, seq in old.footer.applied.items() if journal in alive}
+            sources |= set(old.footer.sources)
+        for frame in frames:
+            applied[frame.journal.id] = max(frame.seq, applied.get(frame.journal.id, 0))
+        contents = Contents(dataset, period, covered, applied, tuple(sorted(sources)))
+        with closing(self._rows(dataset, period, old, touching)) as tables:
+            return write_period_file(self._fs, self._layout, contents, tables)
+
+    def _rows(
+        self, dataset: DatasetId, period: Period, old: FileInfo | None, frames: list[Frame]
+    ) -> Generator[pa.Table, None, None]:
+        """The period's rows; the old file is closed after the last, since Windows replaces no open file."""
+        units = frame_units(frames)
+        bounds = us_bounds(*period.interval)
+        if old is None:
+            yield from merged(dataset.data_type, units, *bounds)
+            return
+        with file_units(self._fs, self._layout, old) as old_units:
+            yield from merged(dataset.data_type, [*old_units, *units], *bounds)
+
+    def _record_empty(self, dataset: DatasetId, frames: list[Frame], covered: IntervalSet) -> None:
+        """Coverage that came with no row, in periods without a file."""
+        in_files = IntervalSet(info.period.interval for info in self._catalog.files(dataset))
+        empty = covered - in_files
+        if empty:
+            self._coverage.add(dataset, What.EMPTY, empty)
+        self._unpublished.done(dataset, frames, [], covered)

@@ -1,0 +1,283 @@
+"""The store: everything kept in one data folder, behind one object. `docs/storage.md` is the protocol."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from dccd.domain.coverage import Interval, IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import CorruptFile, StorageError, UnknownDataset
+from dccd.domain.timeutils import US_NS
+from dccd.storage.backfill_log import BackfillLog
+from dccd.storage.catalog import Catalog
+from dccd.storage.coverage_db import CoverageDb, What, interval_set
+from dccd.storage.footer import FileInfo
+from dccd.storage.fs import FileSystem, RealFileSystem
+from dccd.storage.info import Coverage, DatasetInfo, Gap, find_gaps
+from dccd.storage.journal import Journal
+from dccd.storage.layout import Layout, prepare
+from dccd.storage.lock import FolderLock, acquire
+from dccd.storage.publish import Publisher
+from dccd.storage.reader import checked_columns, read_rows
+from dccd.storage.recovery import Problem, Quarantine, clear_tmp, open_coverage, quarantine_file, scan_journals
+from dccd.storage.unpublished import Unpublished
+
+
+class Store:
+    """All data of one data folder. Synchronous and thread-safe; made by :meth:`open`.
+
+    Attributes
+    ----------
+    data_path : Path
+    unpublished : Unpublished
+        What is in the journals and in no file yet.
+    """
+
+    def __init__(self, fs: FileSystem, layout: Layout, lock: FolderLock) -> None:
+        self.data_path = layout.data_path
+        self.unpublished = Unpublished()
+        self._fs, self._layout, self._lock = fs, layout, lock
+        self._mutex = threading.Lock()
+        self._infos: dict[DatasetId, DatasetInfo] = {}
+        self._closed = False
+        self._quarantine = Quarantine(fs, layout)
+        clear_tmp(fs, layout)
+        self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
+        self._catalog = Catalog(fs, layout)
+        self._catalog.refresh(self._put_aside)
+        scan_journals(fs, layout, self._quarantine, self._catalog, self.unpublished)
+        self._publisher = Publisher(
+            fs, layout, self._catalog, self._coverage, self.unpublished, self._put_aside_published
+        )
+
+    @classmethod
+    def open(cls, data_path: Path, *, fs: FileSystem | None = None) -> Self:
+        """Open a data folder, made when missing, and recover what the last process left.
+
+        What its journals hold counts at once in :meth:`coverage` and :meth:`read`; call :meth:`publish` to
+        have it in files.
+
+        Raises
+        ------
+        DataFolderLocked
+            Another process works on it.
+        DataFolderUnusable
+            It is no folder, cannot be written to, or belongs to another program.
+        """
+        fs = fs or RealFileSystem()
+        layout = Layout(data_path)
+        prepare(fs, layout)
+        lock = acquire(fs, layout)
+        try:
+            return cls(fs, layout, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    def close(self) -> None:
+        """Let go of the folder; what is in journals only stays there for the next start. Idempotent."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+        self.unpublished.close()
+        self._catalog.close()
+        self._coverage.close()
+        self._lock.release()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What could not be read since :meth:`open` began, and where it is kept."""
+        return tuple(self._quarantine.problems)
+
+    def coverage(self, dataset: DatasetId) -> Coverage:
+        """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
+        covered = self._catalog.covered(dataset) | self.unpublished.covered(dataset)
+        return Coverage(
+            covered | self._coverage.get(dataset, What.EMPTY),
+            self._coverage.get(dataset, What.ASKED),
+            self._coverage.get(dataset, What.ABSENT),
+        )
+
+    def add_asked(self, dataset: DatasetId, interval: Interval) -> None:
+        """Record that ``[start_ns, end_ns)`` is wanted; what of it is not covered is a gap."""
+        self._coverage.add(dataset, What.ASKED, interval_set(interval))
+        self.changed(dataset)
+
+    def add_absent(self, dataset: DatasetId, interval: Interval, cause: str) -> None:
+        """Record that the exchange is proven to have nothing in ``[start_ns, end_ns)``."""
+        self._coverage.add(dataset, What.ABSENT, interval_set(interval), cause)
+        self.changed(dataset)
+
+    def begin_backfill(self, dataset: DatasetId, run_id: str, *, source: str) -> BackfillLog:
+        """A place for the pages of one backfill; nothing is written before the first page.
+
+        Parameters
+        ----------
+        source : str
+            Where the rows come from, kept in the files' provenance.
+        """
+        return BackfillLog(self, dataset, run_id, source)
+
+    def read(
+        self,
+        dataset: DatasetId,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows with ``start_ns <= ts < end_ns``, files and journals together, sorted, each once.
+
+        Parameters
+        ----------
+        start_ns, end_ns : int or None
+            Nanoseconds UTC; None is no bound.
+        columns : sequence of str or None
+            Which columns, in this order; None for all.
+
+        Returns
+        -------
+        iterator of pa.RecordBatch
+            Of the dataset's schema on disk. Nothing is made or changed; memory is bounded by the batch.
+            What is published or appended while reading does not disturb it.
+
+        Raises
+        ------
+        UnknownDataset
+            Nothing is stored under this id.
+        UsageError
+            No such column.
+        CorruptFile
+            While iterating: a file cannot be read.
+        """
+        names = checked_columns(dataset, columns)
+        self._require(dataset)
+        return self._read(dataset, start_ns, end_ns, names)
+
+    def _read(
+        self, dataset: DatasetId, start_ns: int | None, end_ns: int | None, names: list[str]
+    ) -> Iterator[pa.RecordBatch]:
+        # Frames first: what is published between the two lines is then in both, and merges into itself.
+        with self.unpublished.pinned(dataset) as frames:
+            infos = self._catalog.files(dataset)
+            yield from read_rows(self._fs, self._layout, dataset, infos, frames, start_ns, end_ns, names)
+
+    def info(self, dataset: DatasetId) -> DatasetInfo:
+        """A dataset at a glance, from memory.
+
+        Raises
+        ------
+        UnknownDataset
+            Nothing is known of it.
+        """
+        self._require(dataset)
+        with self._mutex:
+            found = self._infos.get(dataset)
+        if found is None:
+            found = self._describe(dataset)
+            with self._mutex:
+                self._infos[dataset] = found
+        return found
+
+    def inventory(self) -> list[DatasetInfo]:
+        """All datasets at a glance, by id, from memory."""
+        return [self.info(dataset) for dataset in sorted(self._known(), key=str)]
+
+    def gaps(self, dataset: DatasetId) -> list[Gap]:
+        """What is missing of a dataset, in order, with causes.
+
+        Raises
+        ------
+        UnknownDataset
+            Nothing is known of it.
+        """
+        return list(self.info(dataset).gaps)
+
+    def files(
+        self, dataset: DatasetId, start_ns: int | None = None, end_ns: int | None = None
+    ) -> list[FileInfo]:
+        """The published files whose periods touch ``[start_ns, end_ns)``, in order of time."""
+        return [
+            info
+            for info in self._catalog.files(dataset)
+            if (end_ns is None or info.period.interval.start_ns < end_ns)
+            and (start_ns is None or info.period.interval.end_ns > start_ns)
+        ]
+
+    def publish(self, dataset: DatasetId | None = None, before_ns: int | None = None) -> None:
+        """Write what is in journals into files, now.
+
+        What another program keeps from being replaced (Windows) stays readable here and is tried again the
+        next time.
+
+        Parameters
+        ----------
+        dataset : DatasetId or None
+            None for all.
+        before_ns : int or None
+            Only periods that end at or before this instant.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            What is not in files stays in the journals; nothing is lost.
+        """
+        for each in [dataset] if dataset is not None else self.unpublished.datasets():
+            try:
+                self._publisher.publish(each, before_ns)
+            finally:
+                self.changed(each)
+
+    def changed(self, dataset: DatasetId) -> None:
+        """Forget what was remembered of a dataset at a glance."""
+        with self._mutex:
+            self._infos.pop(dataset, None)
+
+    def new_journal(self) -> Journal:
+        """A journal for one writer."""
+        if self._closed:
+            raise StorageError("The data folder has been closed.")
+        journal = Journal.create(self._fs, self._layout.journals)
+        self.unpublished.begin(journal)
+        return journal
+
+    def _known(self) -> set[DatasetId]:
+        return {*self._catalog.datasets(), *self.unpublished.datasets(), *self._coverage.datasets()}
+
+    def _require(self, dataset: DatasetId) -> None:
+        if not (
+            self._catalog.files(dataset) or self.unpublished.frames(dataset) or self._coverage.knows(dataset)
+        ):
+            raise UnknownDataset(f"Nothing is stored of {dataset}. Download it first.")
+
+    def _describe(self, dataset: DatasetId) -> DatasetInfo:
+        coverage = self.coverage(dataset)
+        infos, frames = self._catalog.files(dataset), self.unpublished.frames(dataset)
+        due = [frame for frame in frames if frame.rows_due]
+        bounds = [(info.first_ns, info.last_ns) for info in infos]
+        bounds += [(frame.min_us * US_NS, frame.max_us * US_NS) for frame in due]
+        return DatasetInfo(
+            dataset,
+            sum(info.rows for info in infos) + sum(sum(frame.rows_due.values()) for frame in due),
+            sum(info.size_bytes for info in infos),
+            min((first for first, _ in bounds), default=None),
+            max((last for _, last in bounds), default=None),
+            len(infos),
+            coverage.covered,
+            coverage.asked,
+            coverage.absent,
+            find_gaps(coverage, self._coverage.causes(dataset, What.LOST)),
+            max((info.mtime_ns for info in infos), default=0),
+        )
+
+    def _put_aside(self, path: str, error: CorruptFile) -> None:
+        quarantine_file(self._layout, self._quarantine, self._coverage, path, error)
+
+    def _put_aside_published(self, path: str, error: CorruptFile) -> None:
+        self._put_aside(path, error)
+        self._catalog.drop_path(path)
