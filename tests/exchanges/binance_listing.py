@@ -16,6 +16,7 @@ RECORDED_LISTINGS: dict[Market, str] = {
 }
 SPOT_START_MS = 1_502_942_400_000  # 2017-08-17T04:00Z, the first bar of Binance's oldest symbols
 _PERPETUAL_DELIVERY_MS = 4_133_404_800_000
+_PRICE_LEVELS = {"BTC": 50_000, "ETH": 3_000}
 _DELIVERY_MS = {"260327": 1_774_598_400_000, "270326": 1_806_048_000_000}  # at 08:00Z
 
 _SPOT = [  # base, quote, tick size, step size, status
@@ -65,7 +66,8 @@ class Instrument:
     @property
     def base_ticks(self) -> int:
         """Price level in ticks that its generated prices move around."""
-        return 5_000_000 if self.symbol.startswith("BTC") and self.price_decimals <= 2 else 400_000
+        dollars = _PRICE_LEVELS.get(self.symbol[:3])
+        return 400_000 if dollars is None or self.price_decimals > 2 else dollars * 10**self.price_decimals
 
 
 def entries(market: Market, shared: Path | None) -> list[Entry]:

@@ -138,7 +138,7 @@ class StandIn:
 
     def count(self, path: str = "/", **query: str) -> int:
         """How many logged requests had a path beginning so and these parameters."""
-        return sum(1 for r in self.log if r.path.startswith(path) and query.items() <= r.query.items())
+        return sum(1 for r in self.log.copy() if r.path.startswith(path) and query.items() <= r.query.items())
 
     def stats(self) -> dict[str, Any]:
         """Counters, for a benchmark that runs the stand-in in another process."""
