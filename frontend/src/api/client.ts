@@ -77,9 +77,11 @@ export class Client {
   startBackfill = (request: BackfillRequest): Promise<RunStarted> =>
     this.#json("POST", "backfill", { body: request });
 
-  cancelRun = (runId: string): Promise<RunCancelled> => this.#json("DELETE", `backfill/${segment(runId)}`);
+  cancelRun = (runId: string): Promise<RunCancelled> =>
+    this.#json("DELETE", `backfill/${segment(runId)}`);
 
-  retryRun = (runId: string): Promise<RunStarted> => this.#json("POST", `backfill/${segment(runId)}/retry`);
+  retryRun = (runId: string): Promise<RunStarted> =>
+    this.#json("POST", `backfill/${segment(runId)}/retry`);
 
   runs = async (query: RunsQuery = {}): Promise<Run[]> =>
     (await this.#json<Runs>("GET", "runs", { query })).runs;
@@ -87,7 +89,8 @@ export class Client {
   run = (runId: string, signal?: AbortSignal): Promise<RunDetail> =>
     this.#json("GET", `runs/${segment(runId)}`, { signal });
 
-  inventory = async (): Promise<Dataset[]> => (await this.#json<Inventory>("GET", "inventory")).datasets;
+  inventory = async (): Promise<Dataset[]> =>
+    (await this.#json<Inventory>("GET", "inventory")).datasets;
 
   dataset = (id: string, signal?: AbortSignal): Promise<DatasetDetail> =>
     this.#json("GET", `datasets/${segment(id)}`, { signal });
@@ -95,7 +98,8 @@ export class Client {
   gaps = async (id: string, signal?: AbortSignal): Promise<Gaps["gaps"]> =>
     (await this.#json<Gaps>("GET", `datasets/${segment(id)}/gaps`, { signal })).gaps;
 
-  fillGaps = (id: string): Promise<RunStarted> => this.#json("POST", `datasets/${segment(id)}/fill`);
+  fillGaps = (id: string): Promise<RunStarted> =>
+    this.#json("POST", `datasets/${segment(id)}/fill`);
 
   rows = (id: string, query: RowsQuery, signal?: AbortSignal): Promise<Rows> =>
     this.#json("GET", `datasets/${segment(id)}/rows`, { query, signal });

@@ -34,7 +34,11 @@ export class ApiError extends Error {
 
 export function offline(request: string, cause: unknown): ApiError {
   return new ApiError(
-    { code: "offline", retryable: true, detail: "dccd does not answer. It may have been closed; start it again." },
+    {
+      code: "offline",
+      retryable: true,
+      detail: "dccd does not answer. It may have been closed; start it again.",
+    },
     `${request}\n${String(cause)}`,
   );
 }
@@ -65,5 +69,10 @@ export function isAbort(thrown: unknown): boolean {
 }
 
 function isProblem(value: unknown): value is Problem {
-  return typeof value === "object" && value !== null && "detail" in value && typeof value.detail === "string";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "detail" in value &&
+    typeof value.detail === "string"
+  );
 }

@@ -106,8 +106,9 @@ export class EventStream {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
+    const isOver = (): boolean => signal.aborted;
     let failures = 0;
-    while (!signal.aborted) {
+    while (!isOver()) {
       try {
         const response = await this.#options.open(this.#lastId, signal);
         if (response.body !== null) {
@@ -118,7 +119,7 @@ export class EventStream {
       } catch {
         // Cut, refused or aborted: all are answered by the next attempt, or by the abort below.
       }
-      if (signal.aborted) return;
+      if (isOver()) return;
       this.#options.onOpen(false);
       failures += 1;
       await pause(backoff(failures), signal);

@@ -62,7 +62,10 @@ export function mustLoad(
   const start_s = Math.max(view.start_s, limits.start_s);
   const end_s = Math.min(view.end_s, limits.end_s);
   if (start_s < loaded.start_s || end_s > loaded.end_s) return true;
-  const ideal_s = Math.max(finest_step_s, (view.end_s - view.start_s) / Math.max(1, bars_on_screen));
+  const ideal_s = Math.max(
+    finest_step_s,
+    (view.end_s - view.start_s) / Math.max(1, bars_on_screen),
+  );
   return loaded_step_s > ideal_s * 1.5 && loaded_step_s > finest_step_s;
 }
 

@@ -1,6 +1,13 @@
 /** The Collect form's rules: it offers what the exchange declares, and nothing else. */
 
-import type { BackfillRequest, Capability, DataType, Exchange, FieldError, Market } from "../api/types";
+import type {
+  BackfillRequest,
+  Capability,
+  DataType,
+  Exchange,
+  FieldError,
+  Market,
+} from "../api/types";
 import { isoDay, parseDay } from "./time";
 
 export type Preset = "30d" | "year" | "listing" | "custom";
@@ -20,7 +27,8 @@ export interface Choice {
   to: string;
 }
 
-export type Field = "exchange" | "market" | "data_type" | "symbol" | "span" | "depth" | "start" | "end";
+export type Field =
+  "exchange" | "market" | "data_type" | "symbol" | "span" | "depth" | "start" | "end";
 export type FieldErrors = Partial<Record<Field, string>>;
 
 export const MARKET_NAMES: Record<Market, string> = {
@@ -40,7 +48,14 @@ export const DATA_TYPE_NAMES: Record<DataType, string> = {
 
 const MARKETS: readonly Market[] = ["spot", "linear", "inverse"];
 const DAY_MS = 86_400_000;
-const UNIT_S: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800, mo: 2_592_000 };
+const UNIT_S: Record<string, number> = {
+  s: 1,
+  m: 60,
+  h: 3600,
+  d: 86_400,
+  w: 604_800,
+  mo: 2_592_000,
+};
 
 export function pastCapabilities(exchange: Exchange, market?: Market): Capability[] {
   return exchange.capabilities.filter(
@@ -67,7 +82,9 @@ export function spansOf(exchange: Exchange, market: Market, type: DataType): str
 }
 
 export function depthsOf(exchange: Exchange, market: Market, type: DataType): number[] {
-  return [...new Set(offers(exchange, market, type).flatMap((it) => it.depths))].sort((a, b) => a - b);
+  return [...new Set(offers(exchange, market, type).flatMap((it) => it.depths))].sort(
+    (a, b) => a - b,
+  );
 }
 
 /** Seconds the exchange looks back, or null when it keeps everything. */
@@ -139,7 +156,11 @@ export function requestOf(
   return Object.keys(errors).length > 0 ? { request: null, errors } : { request, errors: null };
 }
 
-function rangeOf(choice: Choice, now_ms: number, errors: FieldErrors): { start?: string; end?: string } {
+function rangeOf(
+  choice: Choice,
+  now_ms: number,
+  errors: FieldErrors,
+): { start?: string; end?: string } {
   switch (choice.preset) {
     case "30d":
       return { start: isoDay(now_ms - 30 * DAY_MS) };
@@ -149,13 +170,15 @@ function rangeOf(choice: Choice, now_ms: number, errors: FieldErrors): { start?:
       return { start: "origin" };
     case "custom": {
       const from = parseDay(choice.from);
-      if (from === null) errors.start = choice.from === "" ? "Say from which day on." : "This is no date.";
+      if (from === null)
+        errors.start = choice.from === "" ? "Say from which day on." : "This is no date.";
       else if (from >= now_ms) errors.start = "This day is still to come.";
       if (choice.to === "") return { start: choice.from };
       const to = parseDay(choice.to);
       if (to === null) errors.end = "This is no date.";
       else if (from !== null && to < from) errors.end = "This is before the first day.";
-      else if (to > now_ms) errors.end = "This day is still to come; leave it empty for “until now”.";
+      else if (to > now_ms)
+        errors.end = "This day is still to come; leave it empty for “until now”.";
       // The last day is meant to be in it; the request's end is exclusive.
       const end_ms = (to ?? 0) + DAY_MS;
       return end_ms < now_ms ? { start: choice.from, end: isoDay(end_ms) } : { start: choice.from };
@@ -189,5 +212,7 @@ export function fieldErrors(
 }
 
 function isField(name: string): name is Field {
-  return ["exchange", "market", "data_type", "symbol", "span", "depth", "start", "end"].includes(name);
+  return ["exchange", "market", "data_type", "symbol", "span", "depth", "start", "end"].includes(
+    name,
+  );
 }

@@ -69,7 +69,14 @@ export function segments(
       before.end_ms = Math.max(before.end_ms, to);
       before.count += 1;
     } else {
-      missing.push({ x: Math.max(0, x), width, state: "gap", start_ms: from, end_ms: to, count: 1 });
+      missing.push({
+        x: Math.max(0, x),
+        width,
+        state: "gap",
+        start_ms: from,
+        end_ms: to,
+        count: 1,
+      });
     }
   }
   return [...held, ...missing];

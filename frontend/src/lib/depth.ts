@@ -26,7 +26,12 @@ export function depthCurves(depth: Depth, width_px: number, height_px: number): 
   const bestAsk = depth.asks[0]?.[0];
   const lastBid = depth.bids.at(-1)?.[0];
   const lastAsk = depth.asks.at(-1)?.[0];
-  if (bestBid === undefined || bestAsk === undefined || lastBid === undefined || lastAsk === undefined) {
+  if (
+    bestBid === undefined ||
+    bestAsk === undefined ||
+    lastBid === undefined ||
+    lastAsk === undefined
+  ) {
     return null;
   }
   const middle = (bestBid + bestAsk) / 2;

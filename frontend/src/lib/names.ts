@@ -41,7 +41,6 @@ export function isActive(run: Run): boolean {
 
 /** Share of the work done, or null while the whole is not known. */
 export function runShare(run: Run): number | null {
-  const progress = run.progress;
-  if (progress === null || progress.total === null || progress.total <= 0) return null;
-  return Math.min(1, Math.max(0, progress.done / progress.total));
+  const { done, total } = run.progress ?? { done: 0, total: null };
+  return total === null || total <= 0 ? null : Math.min(1, Math.max(0, done / total));
 }

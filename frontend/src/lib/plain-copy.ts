@@ -20,7 +20,8 @@ function walk(node: Node): string {
   let text = "";
   let cells = 0;
   for (const child of node.childNodes) {
-    if (child instanceof HTMLElement && isCell(child)) text += (cells++ > 0 ? "\t" : "") + walk(child);
+    if (child instanceof HTMLElement && isCell(child))
+      text += (cells++ > 0 ? "\t" : "") + walk(child);
     else text += walk(child);
   }
   const isLine = node instanceof HTMLElement && (LINE.has(node.tagName) || role(node) === "row");
@@ -34,7 +35,9 @@ function machineValue(element: HTMLElement): string | null {
 }
 
 function isCell(element: HTMLElement): boolean {
-  return ["TD", "TH"].includes(element.tagName) || ["gridcell", "columnheader"].includes(role(element));
+  return (
+    ["TD", "TH"].includes(element.tagName) || ["gridcell", "columnheader"].includes(role(element))
+  );
 }
 
 function role(element: HTMLElement): string {
@@ -50,9 +53,10 @@ export function copyPlain(event: ClipboardEvent): void {
   const range = selection.getRangeAt(0);
   const within = range.commonAncestorContainer;
   const holder = (within instanceof Element ? within : within.parentElement)?.closest("data, time");
-  const whole = holder !== null && holder !== undefined && selection.toString().trim() === holder.textContent.trim();
+  // A whole figure marked: the range holds its text alone, without the element that has its value.
+  const figure = selection.toString().trim() === holder?.textContent.trim() ? holder : null;
   const fragment = range.cloneContents();
-  if (!whole && fragment.querySelector("data, time") === null) return;
-  event.clipboardData?.setData("text/plain", whole ? plainText(holder) : plainText(fragment));
+  if (figure === null && fragment.querySelector("data, time") === null) return;
+  event.clipboardData?.setData("text/plain", plainText(figure ?? fragment));
   event.preventDefault();
 }

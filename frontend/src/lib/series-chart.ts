@@ -3,6 +3,7 @@
 import {
   CandlestickSeries,
   createChart,
+  CrosshairMode,
   HistogramSeries,
   LineSeries,
   type IChartApi,
@@ -12,18 +13,18 @@ import {
   type UTCTimestamp,
 } from "lightweight-charts";
 
-import type { Chart } from "../api/types";
+import type { Chart, ChartBars } from "../api/types";
 import { indexAt, timeAt, withBlanks, type TimeWindow } from "./chart-window";
 import { formatExact } from "./format";
 import { formatInstant, type Zone } from "./time";
 
 export interface Hover {
   time_s: number;
-  open?: number;
-  high?: number;
-  low?: number;
-  close?: number;
-  volume?: number;
+  open: number | undefined;
+  high: number | undefined;
+  low: number | undefined;
+  close: number | undefined;
+  volume: number | null | undefined;
 }
 
 export interface SeriesChartEvents {
@@ -43,6 +44,10 @@ export class SeriesChart {
   #candles: ISeriesApi<"Candlestick"> | null = null;
   #line: ISeriesApi<"Line"> | null = null;
   #volume: ISeriesApi<"Histogram"> | null = null;
+  #bars: ChartBars | null = null;
+  /** Where in `#bars` an instant stands. */
+  #index = new Map<number, number>();
+  /** The axis: the times of the bars, and of the blanks between them. */
   #times: number[] = [];
   #step_s = 1;
   #zone: Zone = "utc";
@@ -55,9 +60,13 @@ export class SeriesChart {
     this.#chart = createChart(host, {
       autoSize: true,
       // The logo brings a <style> element, which the page's policy refuses; Settings names its maker.
-      layout: { attributionLogo: false, fontFamily: getComputedStyle(host).fontFamily, fontSize: 12 },
+      layout: {
+        attributionLogo: false,
+        fontFamily: getComputedStyle(host).fontFamily,
+        fontSize: 12,
+      },
       timeScale: { timeVisible: true, rightOffset: 2, minBarSpacing: 0.5 },
-      crosshair: { mode: 0 },
+      crosshair: { mode: CrosshairMode.Normal },
     });
     this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => {
       const shown = this.window();
@@ -72,12 +81,17 @@ export class SeriesChart {
     const { t, o, h, l, c, v } = data.bars;
     this.#step_s = Math.max(1, data.span_s);
     this.#times = withBlanks(t, this.#step_s, BLANKS_MAX);
-    const index = new Map(t.map((time, position) => [time, position]));
-    const at = (time: number) => index.get(time);
+    this.#bars = data.bars;
+    this.#index = new Map(t.map((time, position) => [time, position]));
+    const at = (time: number) => this.#index.get(time);
     this.#moving = true;
     this.#series(data.kind === "bars");
     const precision = pricePrecision(c);
-    const priceFormat = { type: "custom", formatter: priceText(precision), minMove: 10 ** -precision } as const;
+    const priceFormat = {
+      type: "custom",
+      formatter: priceText(precision),
+      minMove: 10 ** -precision,
+    } as const;
     this.#candles?.applyOptions({ priceFormat });
     this.#line?.applyOptions({ priceFormat });
     this.#candles?.setData(
@@ -130,7 +144,10 @@ export class SeriesChart {
       layout: { background: { color: colour("--bg") }, textColor: colour("--text-soft") },
       grid: { vertLines: { color: border }, horzLines: { color: border } },
       rightPriceScale: { borderColor: border },
-      timeScale: { borderColor: border, tickMarkFormatter: (time: Time) => this.#tick(Number(time)) },
+      timeScale: {
+        borderColor: border,
+        tickMarkFormatter: (time: Time) => this.#tick(Number(time)),
+      },
       localization: {
         timeFormatter: (time: Time) => formatInstant(Number(time) * 1000, this.#zone),
       },
@@ -165,8 +182,12 @@ export class SeriesChart {
         priceLineVisible: false,
       });
       this.#candles = this.#chart.addSeries(CandlestickSeries, { priceLineVisible: false });
-      this.#chart.priceScale("volume").applyOptions({ scaleMargins: { top: 1 - VOLUME_SHARE, bottom: 0 } });
-      this.#chart.priceScale("right").applyOptions({ scaleMargins: { top: 0.06, bottom: VOLUME_SHARE + 0.04 } });
+      this.#chart
+        .priceScale("volume")
+        .applyOptions({ scaleMargins: { top: 1 - VOLUME_SHARE, bottom: 0 } });
+      this.#chart
+        .priceScale("right")
+        .applyOptions({ scaleMargins: { top: 0.06, bottom: VOLUME_SHARE + 0.04 } });
     } else {
       this.#line = this.#chart.addSeries(LineSeries, { priceLineVisible: false });
     }
@@ -175,15 +196,11 @@ export class SeriesChart {
 
   #hover(param: MouseEventParams): Hover | null {
     if (param.time === undefined) return null;
-    const hover: Hover = { time_s: Number(param.time) };
-    const main = this.#candles ?? this.#line;
-    const price = main === null ? undefined : param.seriesData.get(main);
-    if (price === undefined) return null;
-    if ("close" in price) Object.assign(hover, { open: price.open, high: price.high, low: price.low, close: price.close });
-    else if ("value" in price) hover.close = price.value;
-    const volume = this.#volume === null ? undefined : param.seriesData.get(this.#volume);
-    if (volume !== undefined && "value" in volume) hover.volume = volume.value;
-    return hover;
+    const time_s = Number(param.time);
+    const i = this.#index.get(time_s);
+    if (i === undefined || this.#bars === null) return null;
+    const { o, h, l, c, v } = this.#bars;
+    return { time_s, open: o[i], high: h[i], low: l[i], close: c[i], volume: v[i] };
   }
 
   /** Years, months and days where they begin, else the time of day. */

@@ -35,7 +35,9 @@ export function visibleSlice(
   const range_px = Math.max(1, laid_px - view_px);
   const scrolled_px = Math.min(Math.max(0, scroll_px), range_px);
   const top_px =
-    full_px > laid_px ? (scrolled_px / range_px) * (full_px - view_px) : Math.min(scrolled_px, full_px);
+    full_px > laid_px
+      ? (scrolled_px / range_px) * (full_px - view_px)
+      : Math.min(scrolled_px, full_px);
   const first = Math.max(0, Math.floor(top_px / row_px) - overscan);
   const last = Math.min(count, Math.ceil((top_px + view_px) / row_px) + overscan);
   return { first, last, offset_px: scrolled_px - top_px + first * row_px };

@@ -5,7 +5,15 @@ import { SvelteMap } from "svelte/reactivity";
 import { api } from "../api/client";
 import { ApiError, asApiError } from "../api/errors";
 import type { EventStream, ServerEvent } from "../api/sse";
-import type { Dataset, Exchange, Health, LogEvent, ProgressEvent, Run, StatusEvent } from "../api/types";
+import type {
+  Dataset,
+  Exchange,
+  Health,
+  LogEvent,
+  ProgressEvent,
+  Run,
+  StatusEvent,
+} from "../api/types";
 import { isActive } from "../lib/names";
 
 const HEALTH_EVERY_MS = 10_000;
@@ -108,13 +116,17 @@ class Live {
     const data: unknown = JSON.parse(event.data);
     switch (event.type) {
       case "progress":
-        return this.#onProgress(data as ProgressEvent);
+        this.#onProgress(data as ProgressEvent);
+        break;
       case "status":
-        return this.#onStatus(data as StatusEvent);
+        this.#onStatus(data as StatusEvent);
+        break;
       case "log":
-        return this.#onLog(data as LogEvent);
+        this.#onLog(data as LogEvent);
+        break;
       case "inventory":
-        return this.#inventorySoon();
+        this.#inventorySoon();
+        break;
       case "reset":
         void this.#guard(this.#refresh());
     }
@@ -125,7 +137,11 @@ class Live {
     if (run === undefined) void this.#guard(this.#fetchRun(run_id));
     // A late line of progress must not bring an ended run back to life.
     else if (isActive(run)) {
-      this.runs.set(run_id, { ...run, progress, rows_written: Math.max(run.rows_written, progress.rows) });
+      this.runs.set(run_id, {
+        ...run,
+        progress,
+        rows_written: Math.max(run.rows_written, progress.rows),
+      });
     }
   }
 
@@ -143,12 +159,12 @@ class Live {
   }
 
   async #fetchRun(runId: string): Promise<void> {
-    const { log_tail: _, ...run } = await api.run(runId);
-    this.runs.set(runId, run);
+    this.runs.set(runId, await api.run(runId));
   }
 
   #inventorySoon(): void {
-    this.#inventoryTimer ??= setTimeout(() => {
+    if (this.#inventoryTimer !== null) return;
+    this.#inventoryTimer = setTimeout(() => {
       this.#inventoryTimer = null;
       void this.#guard(this.refreshInventory());
     }, INVENTORY_PAUSE_MS);

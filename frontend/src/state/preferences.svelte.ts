@@ -10,9 +10,11 @@ export type Theme = (typeof THEMES)[number];
 class Preferences {
   zone = $state<Zone>("utc");
   theme = $state<Theme>("system");
-  /** Changes whenever colours do: charts draw anew. */
-  readonly scheme = $derived(this.theme === "system" ? (this.#dark ? "dark" : "light") : this.theme);
   #dark = $state(false);
+  /** Changes whenever colours do: charts draw anew. */
+  readonly scheme = $derived<"light" | "dark">(
+    this.theme === "system" ? (this.#dark ? "dark" : "light") : this.theme,
+  );
 
   constructor() {
     const query = window.matchMedia("(prefers-color-scheme: dark)");
@@ -39,7 +41,9 @@ class Preferences {
 
   async setZone(zone: Zone): Promise<void> {
     this.zone = zone;
-    await api.saveSettings({ sections: { settings: { timezone: zone === "utc" ? "UTC" : "local" } } });
+    await api.saveSettings({
+      sections: { settings: { timezone: zone === "utc" ? "UTC" : "local" } },
+    });
   }
 
   #apply(theme: Theme): void {
