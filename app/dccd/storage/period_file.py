@@ -146,8 +146,8 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
     sink = _Sink(file)
     schema = arrow_schema(contents.dataset.data_type)
     rows = 0
-    with pq.ParquetWriter(sink, schema, **_options(contents.dataset.data_type)) as writer:
-        for table in _row_groups(tables):
+    with pq.ParquetWriter(sink, schema, **parquet_options(contents.dataset.data_type)) as writer:
+        for table in row_groups(tables):
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
         footer = Footer(
@@ -165,7 +165,8 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
     return footer
 
 
-def _options(data_type: DataType) -> dict[str, Any]:
+def parquet_options(data_type: DataType) -> dict[str, Any]:
+    """How columns are written: encodings that every reader knows, Spark's vectorised one included."""
     columns = SCHEMAS[data_type].columns
     packed = {column.name: "DELTA_BINARY_PACKED" for column in columns if column.kind in (Kind.TIME, Kind.INT)}
     return {
@@ -183,7 +184,7 @@ def _options(data_type: DataType) -> dict[str, Any]:
     }
 
 
-def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in tables of a row group each, the last one shorter."""
     pending: list[pa.Table] = []
     rows = 0
