@@ -83,7 +83,7 @@ class InstrumentCache:
             return None  # a copy that cannot be read is fetched anew
 
     def _save(self, exchange: str, held: Dated) -> None:
-        content = msgspec.json.encode(sorted(held.instruments, key=lambda item: item.symbol))
+        content = msgspec.json.encode(sorted(held.instruments, key=lambda item: str(item.symbol)))
         newest = self._newest(exchange)
         target = self._folder / exchange / f"{ns_datetime(held.fetched_ns):%Y-%m-%d}.json"
         temporary = target.with_suffix(".tmp")

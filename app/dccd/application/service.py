@@ -24,6 +24,7 @@ from dccd.application.operations.plan import Plan, Registry
 from dccd.application.operations.read import RowsPage, check_bounds, rows
 from dccd.application.requests import BackfillRequest, DatasetRequest
 from dccd.application.scheduler import Scheduler, Submission
+from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.instrument import Instrument
 from dccd.domain.timeutils import DAY_NS
@@ -131,11 +132,17 @@ class Service:
         ------
         UnknownDataset
         """
-        await asyncio.to_thread(self.store.info, dataset)
-        asked = self.store.coverage(dataset).asked
+        end_ns = await asyncio.to_thread(self._ask_for_gaps, dataset)
         # "last" finishes what was asked for; ending where that ends, it does no more.
-        params = JobParams(start="last", end=asked.end_ns, depth=dataset.depth)
+        params = JobParams(start="last", end=end_ns, depth=dataset.depth)
         return await self.scheduler.submit(JobSpec.backfill(JobTarget.of(dataset), params))
+
+    def _ask_for_gaps(self, dataset: DatasetId) -> int | None:
+        """Where what is known of the dataset ends; what was lost without being asked for is asked for."""
+        for gap in self.store.gaps(dataset):
+            self.store.add_asked(dataset, Interval(gap.start_ns, gap.end_ns))
+        known = self.store.coverage(dataset)
+        return (known.asked | known.covered | known.absent).end_ns
 
     async def retry(self, run_id: str) -> Submission:
         """Do again what a run did, with the same parameters.

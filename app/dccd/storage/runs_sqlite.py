@@ -138,6 +138,7 @@ class RunsStore(Generic[R]):
         except sqlite3.Error as error:
             _log.warning("keeping run %s in memory: %s", run.run_id, error)
             self._unsaved[run.run_id] = run.model_copy(deep=True)
+            await self._db.rollback()
         else:
             self._unsaved.pop(run.run_id, None)
 

@@ -18,7 +18,6 @@ from dccd.application.runs import RunRecorder, new_run_id, run_error
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DccdError, InvalidRange, UsageError
 from dccd.domain.timeutils import iso
-from dccd.storage.export import export as export_dataset
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
@@ -133,6 +132,8 @@ async def export(
     ExportResult
         A cancelled export has the shape of success, and its state is ``cancelled``.
     """
+    from dccd.storage.export import export as export_dataset
+
     run = new_export_run(datasets, folder, format, start_ns, end_ns, run_id)
     recorder = RunRecorder(run, runs_store=runs_store, events=events)
     stop = stop_event or asyncio.Event()

@@ -104,7 +104,7 @@ async def resolve(
     instrument = (await source.instruments()).resolve(target.symbol)
     capability = source.require(target.data_type, Mode.HISTORICAL, instrument, span, depth)
     if target.data_type is DataType.ORDERBOOK and depth is None:
-        depth = max(capability.depths)
+        depth = capability.rows_max[instrument.market]
     return DatasetId(target.exchange, instrument.symbol, target.data_type, span, depth), instrument
 
 

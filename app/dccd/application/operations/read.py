@@ -171,7 +171,7 @@ def _table(batches: list[pa.RecordBatch], dataset: DatasetId) -> pa.Table:
 
 
 def _next_cursor(page: pa.Table, before_ns: int, skipped: int) -> str:
-    times: list[int] = page.column("ts").cast(pa.int64()).to_pylist()
+    times = page.column("ts").cast(pa.int64()).to_pylist()
     last_us = times[-1]
     same = times.count(last_us)
     if last_us * US_NS == before_ns // US_NS * US_NS:

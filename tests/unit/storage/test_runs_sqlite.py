@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dccd.application.jobs import JobRun, JobTarget, Progress, RunError, RunState
+from dccd.application.runs import interrupted
+from dccd.domain.errors import StorageError
+from dccd.domain.types import DataType
+from dccd.storage.runs_sqlite import RunsStore
+
+Store = RunsStore[JobRun]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".dccd" / "runs.db"
+
+
+@pytest.fixture
+async def runs(path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(path, JobRun)
+    yield store
+    await store.close()
+
+
+def run(number: int, state: RunState = RunState.SUCCEEDED, dataset: str = "binance:A-B:trades") -> JobRun:
+    return JobRun(
+        run_id=f"run{number}",
+        spec_id="backfill:binance:A/B:trades",
+        operation="backfill",
+        target=JobTarget(exchange="binance", symbol="A/B", data_type=DataType.TRADES),
+        dataset=dataset,
+        params={"start": "last"},
+        state=state,
+        created_at=number,
+        progress=Progress(done=1, total=2, unit="seconds", rows=7),
+        log_tail=["first", "second"],
+    )
+
+
+async def test_a_run_comes_back_as_it_was_saved(runs: Store) -> None:
+    await runs.save(run(1))
+    assert await runs.get("run1") == run(1)
+    assert await runs.get("other") is None
+
+
+async def test_saving_again_replaces(runs: Store) -> None:
+    await runs.save(run(1, RunState.RUNNING))
+    failed = run(1, RunState.FAILED).model_copy(update={"error": RunError(code="network", detail="no")})
+    await runs.save(failed)
+    assert await runs.get("run1") == failed
+    assert len(await runs.list()) == 1
+
+
+async def test_the_history_survives_the_process(path: Path) -> None:
+    first = await Store.open(path, JobRun)
+    await first.save(run(1))
+    await first.close()
+    second = await Store.open(path, JobRun)
+    assert await second.get("run1") == run(1)
+    await second.close()
+
+
+async def test_lists_are_newest_first_filtered_paged_and_without_logs(runs: Store) -> None:
+    for number in range(5):
+        state = RunState.FAILED if number == 3 else RunState.SUCCEEDED
+        await runs.save(run(number, state, dataset="x" if number % 2 else "y"))
+
+    async def ids(**filters: object) -> list[str]:
+        return [item.run_id for item in await runs.list(**filters)]  # type: ignore[arg-type]
+
+    assert await ids() == ["run4", "run3", "run2", "run1", "run0"]
+    assert await ids(limit=2) == ["run4", "run3"]
+    assert await ids(limit=2, before="run3") == ["run2", "run1"]
+    assert await ids(state="failed") == ["run3"]
+    assert await ids(dataset="y") == ["run4", "run2", "run0"]
+    assert await ids(dataset="y", before="run3") == ["run2", "run0"]
+    assert await ids(operation="export") == []
+    assert (await runs.list())[0].log_tail == []
+
+
+async def test_what_an_earlier_process_left_running_is_marked_interrupted(runs: Store) -> None:
+    for number, state in enumerate(RunState):
+        await runs.save(run(number, state))
+    changed = await runs.finish_unfinished(interrupted)
+    assert [item.run_id for item in changed] == ["run0", "run1"]
+    found = await runs.get("run1")
+    assert found is not None
+    assert found.state is RunState.INTERRUPTED
+    assert found.error is not None
+    assert found.error.code == "interrupted"
+    assert found.log_tail == ["first", "second"]
+    assert (await runs.get("run3")) == run(3, RunState.FAILED)
+
+
+async def test_old_runs_are_forgotten_unless_they_have_not_ended(runs: Store) -> None:
+    await runs.save(run(1))
+    await runs.save(run(2, RunState.RUNNING))
+    await runs.save(run(3))
+    assert await runs.delete_before(3) == 1
+    assert [item.run_id for item in await runs.list()] == ["run3", "run2"]
+
+
+async def test_a_run_that_cannot_be_written_is_kept_in_memory(runs: Store, path: Path) -> None:
+    await runs.save(run(1, RunState.RUNNING))
+    with sqlite3.connect(path) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        )
+    other.close()
+    await runs.save(run(1, RunState.FAILED))
+    assert await runs.get("run1") == run(1, RunState.FAILED)
+    assert (await runs.list())[0].state is RunState.FAILED
+    with sqlite3.connect(path) as other:
+        other.execute("DROP TRIGGER full")
+    other.close()
+    await runs.save(run(1, RunState.CANCELLED))
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT state FROM runs").fetchone() == ("cancelled",)
+    other.close()
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(StorageError, match="written by a newer dccd .*Update dccd"):
+        await Store.open(path, JobRun)
+
+
+async def test_a_file_that_is_no_database_is_said_so(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database, but longer than a header of one hundred bytes" * 4)
+    with pytest.raises(StorageError, match="holds no market data; move it"):
+        await Store.open(path, JobRun)
