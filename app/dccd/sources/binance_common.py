@@ -144,7 +144,7 @@ def error(response: Response) -> ExchangeError | None:
         stated = _error_body.decode(response.body)
     except msgspec.MsgspecError:
         stated = None
-    if stated is not None and stated.code >= 0 and status < 400:
+    if status < 400 and (stated is None or stated.code >= 0):
         return None
     code = stated.code if stated else None
     said = f", {stated.msg!r}" if stated else ""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 from dccd.domain.errors import (
     DccdError,
     ExchangeRefused,
