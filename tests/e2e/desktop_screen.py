@@ -76,7 +76,9 @@ def trayer(screen: Screen) -> Iterator[None]:
     command = ["trayer", "--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", "32"]
     with subprocess.Popen(command, env=screen.environment, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_until("the tray", lambda: screen.windows("panel"))
+            wait_until(
+                "the tray", lambda: screen.run("xdotool", "search", "--onlyvisible", "--name", "^panel$")
+            )
             yield
         finally:
             process.terminate()

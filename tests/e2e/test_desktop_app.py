@@ -15,6 +15,8 @@ pytestmark = pytest.mark.needs("display")
 
 
 class App:
+    """The app's process; killed at the end of the body unless it has ended."""
+
     def __init__(self, screen):
         self.screen = screen
         self.process = subprocess.Popen(
@@ -22,18 +24,26 @@ class App:
             cwd=ROOT,
             env=screen.environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
         )
         assert self.process.stdout.readline() == "started\n"
+
+    def __enter__(self):
+        wait_until("the window", self.screen.shown)
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        wait_until("the window to be gone", lambda: not self.screen.windows())
 
     def helpers(self):
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def ended_cleanly(self, helpers):
-        out, err = self.process.communicate(timeout=PATIENCE_S)
-        assert self.process.returncode == 0, err
-        assert out == "stopped\n"
+        assert self.process.wait(PATIENCE_S) == 0
+        assert self.process.stdout.read().splitlines()[-1] == "stopped"
         wait_until("its helpers to end", lambda: not any(runs(helper) for helper in helpers))
 
 
@@ -44,12 +54,8 @@ def screen(display):
 
 @pytest.fixture
 def app(screen):
-    app = App(screen)
-    wait_until("the window", screen.shown)
-    yield app
-    if app.process.poll() is None:
-        app.process.kill()
-        app.process.communicate()
+    with App(screen) as app:
+        yield app
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -61,8 +67,7 @@ def test_a_signal_ends_it_cleanly(app, number):
 
 
 def test_a_click_in_the_tray_brings_a_closed_window_back(screen):
-    with trayer(screen):
-        app = App(screen)
+    with trayer(screen), App(screen) as app:
         (window,) = wait_until("the window", screen.shown)
         screen.close(window)
         wait_until("the window to hide", lambda: not screen.windows())
@@ -74,9 +79,7 @@ def test_a_click_in_the_tray_brings_a_closed_window_back(screen):
 
 
 def test_the_crash_of_the_window_leaves_the_app_running_and_a_click_opens_another(screen):
-    with trayer(screen):
-        app = App(screen)
-        wait_until("the window", screen.shown)
+    with trayer(screen), App(screen) as app:
         helpers = app.helpers()
         os.kill(next(helper.pid for helper in helpers if helper.ppid() == app.process.pid), signal.SIGKILL)
         wait_until("the window to be gone", lambda: not screen.windows())
@@ -90,6 +93,4 @@ def test_the_crash_of_the_window_leaves_the_app_running_and_a_click_opens_anothe
 def test_killed_the_app_takes_its_window_along(app):
     helpers = app.helpers()
     app.process.kill()
-    app.process.communicate()
     wait_until("its window and helpers to end", lambda: not any(runs(helper) for helper in helpers))
-    wait_until("the window to be gone", lambda: not app.screen.windows())

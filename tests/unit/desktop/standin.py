@@ -19,7 +19,7 @@ def say(event: protocol.Event) -> None:
 
 def main(log: Path, fault: str = "") -> None:
     if fault == "dies":
-        sys.exit("the drawing surface is missing")
+        sys.exit("the drawing surface is missing\n[12:34:1122/165102.1:ERROR:bus.cc:408] No bus")
     sys.stdout.buffer.write(b"a library that prints to standard output\n")
     for line in sys.stdin.buffer:
         with log.open("ab") as lines:

@@ -165,7 +165,8 @@ async def test_a_crash_is_reported_and_the_next_demand_starts_it_anew(opened):
     first = opened.window.pid
     os.kill(first, signal.SIGKILL)
     await opened.events.wait_for(Crashed)
-    assert opened.events.seen[-1].exit_code == -signal.SIGKILL
+    crashed = Crashed(-signal.SIGKILL, "The window's process was ended by signal 9.")
+    assert opened.events.seen[-1] == crashed
     assert opened.window.pid is None
 
     await opened.window.raise_()

@@ -144,6 +144,9 @@ class WindowChild:
         """Say in a sentence why the process ended."""
         if self._failure:
             return self._failure
+        status = self._process.returncode if self._process is not None else None
+        if status is not None and status < 0:
+            return f"The window's process was ended by signal {-status}."
         said = f" Its last words: {self._last_lines[-1]}" if self._last_lines else ""
         return f"The window's process has ended.{said}"
 
@@ -171,9 +174,10 @@ class WindowChild:
         assert process.stderr is not None
         async for line in process.stderr:
             text = line.decode(errors="replace").strip()
-            if text:
+            logger.debug("window: %s", text)
+            # Chromium complains, always, of buses and drivers that are not there, in lines like "[12:34:…".
+            if text and not text.startswith("["):
                 self._last_lines.append(text)
-                logger.debug("window: %s", text)
 
     def _abandon(self, error: WindowUnavailable) -> None:
         if not self._ready.done():
