@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from typing import TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
@@ -20,9 +21,9 @@ from dccd.transport.retry import Backoff, Sleep, retry
 
 T = TypeVar("T")
 
-# Requests under way at once, to one host. At 150 ms and Binance's dearest allowance (50 pages of bars a
-# second) eight would do; twenty keep up over 400 ms.
-IN_FLIGHT = 20
+# Requests under way at once, to one host. At 150 ms and Binance's widest allowance (50 pages of bars a
+# second) eight would do; twenty-four keep up over 400 ms, and make the first, unpaced, minute as much faster.
+IN_FLIGHT = 24
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=30)
 
 
@@ -54,10 +55,11 @@ class HttpTransport:
         now_ns: Callable[[], int],
         sleep: Sleep,
     ) -> None:
-        self._source, self._proxy, self._backoff, self._sleep = source, proxy, backoff, sleep
+        self._source, self._backoff, self._sleep = source, backoff, sleep
         self._our_now_ns = now_ns
         self.offset_ns = 0
         self._urls = {key: urls.get(host.setting, host.url).rstrip("/") for key, host in source.hosts.items()}
+        self._proxies = {key: proxy or _environment_proxy(url) for key, url in self._urls.items()}
         self._fixed = frozenset(units)
         self._budgets = {
             name: Budget(limit, now_ns=self.now_ns, sleep=sleep) for name, limit in source.budgets.items()
@@ -168,7 +170,7 @@ class HttpTransport:
                 url,
                 headers=headers,
                 data=request.body,
-                proxy=self._proxy,
+                proxy=self._proxies[request.host],
                 allow_redirects=False,
             ) as answer:
                 body = await answer.read()
@@ -187,9 +189,19 @@ class HttpTransport:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=IN_FLIGHT, ssl=context),
             timeout=_TIMEOUT,
-            trust_env=True,
             headers={"User-Agent": f"dccd/{__version__}", "Accept": "application/json"},
         )
+
+
+def _environment_proxy(url: str) -> str | None:
+    """The proxy that the environment (on Windows and macOS the system) wants for an address.
+
+    Read once: aiohttp's own ``trust_env`` also looks for ``.netrc`` in a thread, before every request.
+    """
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 _HINT = "Check the connection; what was fetched is kept, and the next run goes on from there."
