@@ -63,7 +63,7 @@ def render(size_px: int, *layers: str) -> bytes:
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")
-    return data.data()
+    return bytes(data.data())
 
 
 def ico(pngs: dict[int, bytes]) -> bytes:

@@ -26,6 +26,7 @@ class App:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self.process.stdout is not None
         assert self.process.stdout.readline() == "started\n"
 
     def __enter__(self):
@@ -43,6 +44,7 @@ class App:
 
     def ended_cleanly(self, helpers):
         assert self.process.wait(PATIENCE_S) == 0
+        assert self.process.stdout is not None
         assert self.process.stdout.read().splitlines()[-1] == "stopped"
         wait_until("its helpers to end", lambda: not any(runs(helper) for helper in helpers))
 

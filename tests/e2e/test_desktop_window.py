@@ -282,6 +282,8 @@ def test_the_end_of_the_program_ends_the_window_and_its_helpers(display, page_se
         stderr=subprocess.DEVNULL,
         env=environment,
     ) as window:
+        assert window.stdin is not None
+        assert window.stdout is not None
         window.stdin.write(protocol.encode(protocol.Open(page_server.url, "ticket")))
         window.stdin.flush()
         while protocol.decode_event(window.stdout.readline()) != protocol.Ready():

@@ -21,9 +21,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in wa
 class WaitingTray:
     """A tray without an icon; what the person would do is done by `person` once the state says so."""
 
-    def __init__(self, notes, person=None):
+    def __init__(self, notes, person=None, *, backend=None, log=None):
         self.notes = notes
         self.person = person
+        self.backend, self.log = backend, log
         self.states = []
         self._stopped = threading.Event()
 
@@ -70,10 +71,9 @@ def run(tmp_path):
     log = tmp_path / "log"
 
     def run(person, *, hidden=False, fault=(), fail_at=""):
-        notes = []
-        tray = WaitingTray(notes, person)
+        notes: list[str] = []
         backend = NotingBackend(notes, fail_at)
-        tray.backend, tray.log = backend, log
+        tray = WaitingTray(notes, person, backend=backend, log=log)
         command = [sys.executable, str(STANDIN), str(log), *fault]
         status = run_desktop(
             backend,
@@ -182,7 +182,7 @@ def test_the_backend_may_raise_the_window_and_ask_for_a_folder_and_quit(run):
             answers.append(await shell.choose_folder("Where to?", Path("/srv")))
             shell.quit()
 
-    notes = []
+    notes: list[str] = []
     tray = WaitingTray(notes)
     log = Path(os.devnull)
     command = [sys.executable, str(STANDIN), str(log)]

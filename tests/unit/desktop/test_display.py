@@ -1,3 +1,4 @@
+import platform
 import sys
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_many_missing_libraries_are_counted_and_all_their_packages_named():
     ],
 )
 def test_the_sound_library_has_the_name_of_the_release(monkeypatch, release, package):
-    monkeypatch.setattr(examined.platform, "freedesktop_os_release", lambda: release)
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: release)
     problem = window_problem({"WAYLAND_DISPLAY": "wayland-0"}, lacks("libasound.so.2"))
     assert problem is not None
     assert problem.packages == (package,)

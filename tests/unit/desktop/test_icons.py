@@ -78,7 +78,7 @@ def test_what_is_committed_is_what_the_sources_render_to(tmp_path):
             for path in (ROOT / name, tmp_path / name)
         ]
         # The view `constBits` gives does not keep its image alive: `images` does.
-        committed, rendered = (image.constBits().tobytes() for image in images)
+        committed, rendered = (bytes(image.constBits()) for image in images)
         assert len(committed) == len(rendered)
         difference = sum(abs(a - b) for a, b in zip(committed, rendered, strict=True)) / len(committed)
         assert difference < 1, f"{name} is out of date: run icons/generate.py and commit"

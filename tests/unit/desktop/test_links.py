@@ -22,8 +22,13 @@ REFUSED = [
 
 @pytest.fixture
 def opened(monkeypatch):
-    urls = []
-    monkeypatch.setattr(links, "_open_in_browser", lambda url, _new, _autoraise: urls.append(url) or True)
+    urls: list[str] = []
+
+    def browser(url, _new, _autoraise):
+        urls.append(url)
+        return True
+
+    monkeypatch.setattr(links, "_open_in_browser", browser)
     return urls
 
 
@@ -45,10 +50,13 @@ def test_a_frozen_binary_keeps_its_libraries_from_the_browser(monkeypatch, origi
     monkeypatch.delenv("LD_LIBRARY_PATH_ORIG", raising=False)
     if original is not None:
         monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", original)
-    seen = []
-    monkeypatch.setattr(
-        links, "_open_in_browser", lambda *_: seen.append(os.environ.get("LD_LIBRARY_PATH")) or True
-    )
+    seen: list[str | None] = []
+
+    def browser(_url, _new, _autoraise):
+        seen.append(os.environ.get("LD_LIBRARY_PATH"))
+        return True
+
+    monkeypatch.setattr(links, "_open_in_browser", browser)
     links.open_external("https://data.binance.vision/")
     assert seen == [original]
     assert os.environ["LD_LIBRARY_PATH"] == "/opt/dccd"
