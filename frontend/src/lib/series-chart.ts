@@ -6,6 +6,7 @@ import {
   CrosshairMode,
   HistogramSeries,
   LineSeries,
+  TickMarkType,
   type IChartApi,
   type ISeriesApi,
   type MouseEventParams,
@@ -35,7 +36,6 @@ export interface SeriesChartEvents {
 /** Places put back for missing bars; more than this and a series is taken as irregular. */
 const BLANKS_MAX = 10_000;
 const VOLUME_SHARE = 0.22;
-const DAY_S = 86_400;
 
 export class SeriesChart {
   readonly #host: HTMLElement;
@@ -146,7 +146,7 @@ export class SeriesChart {
       rightPriceScale: { borderColor: border },
       timeScale: {
         borderColor: border,
-        tickMarkFormatter: (time: Time) => this.#tick(Number(time)),
+        tickMarkFormatter: (time: Time, kind: TickMarkType) => this.#tick(Number(time), kind),
       },
       localization: {
         timeFormatter: (time: Time) => formatInstant(Number(time) * 1000, this.#zone),
@@ -203,14 +203,21 @@ export class SeriesChart {
     return { time_s, open: o[i], high: h[i], low: l[i], close: c[i], volume: v[i] };
   }
 
-  /** Years, months and days where they begin, else the time of day. */
-  #tick(time_s: number): string {
-    const text = formatInstant(time_s * 1000, this.#zone);
-    if (text.endsWith("00:00") || this.#step_s >= DAY_S) {
-      if (text.slice(5, 10) === "01-01") return text.slice(0, 4);
-      return text.slice(8, 10) === "01" ? text.slice(0, 7) : text.slice(5, 10);
+  /** The part of an instant that is new at its mark. */
+  #tick(time_s: number, kind: TickMarkType): string {
+    const text = formatInstant(time_s * 1000, this.#zone, "second");
+    switch (kind) {
+      case TickMarkType.Year:
+        return text.slice(0, 4);
+      case TickMarkType.Month:
+        return text.slice(0, 7);
+      case TickMarkType.DayOfMonth:
+        return text.slice(5, 10);
+      case TickMarkType.Time:
+        return text.slice(11, 16);
+      case TickMarkType.TimeWithSeconds:
+        return text.slice(11);
     }
-    return text.slice(11);
   }
 
   /** Canvas knows no custom properties: their colours are asked of an element that wears them. */
