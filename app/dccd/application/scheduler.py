@@ -12,11 +12,12 @@ from typing import Any, Literal, NamedTuple
 from dccd.application.events import EventBus
 from dccd.application.jobs import JobRun, JobSpec, JobTarget, RunState
 from dccd.application.operations.backfill import backfill
-from dccd.application.operations.export import Format, export, new_export_run
+from dccd.application.operations.export import export, new_export_run
 from dccd.application.operations.plan import Registry, resolve
 from dccd.application.runs import RunRecorder, interrupted, new_run
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UnknownRun
+from dccd.storage.export import Format
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 

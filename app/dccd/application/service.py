@@ -18,7 +18,7 @@ from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget
 from dccd.application.operations import chart as chart_operation
 from dccd.application.operations import plan as plan_operation
 from dccd.application.operations.chart import Chart
-from dccd.application.operations.export import ExportParams, Format, check_export
+from dccd.application.operations.export import ExportParams, check_export
 from dccd.application.operations.inventory import inventory
 from dccd.application.operations.plan import Plan, Registry
 from dccd.application.operations.read import RowsPage, check_bounds, rows
@@ -28,8 +28,10 @@ from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.instrument import Instrument
 from dccd.domain.timeutils import DAY_NS
+from dccd.storage.export import Format
+from dccd.storage.info import DatasetInfo, Gap
 from dccd.storage.runs_sqlite import RunsStore
-from dccd.storage.store import DatasetInfo, Gap, Store
+from dccd.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Service:
 
     async def plan(self, request: BackfillRequest) -> Plan:
         """What a backfill would fetch; fetches no data. See ``operations.plan.plan``."""
+        plan_operation.check_range(request.params, time.time_ns() + DAY_NS)
         return await plan_operation.plan(
             request.target, request.params, registry=self.registry, store=self.store
         )
@@ -122,7 +125,8 @@ class Service:
             Wrong use is refused here; what goes wrong later is the run's ``error``.
         """
         params = request.params
-        plan_operation.check_range(params)
+        # By our clock, which may be wrong; the exchange's has the last word when the run starts.
+        plan_operation.check_range(params, time.time_ns() + DAY_NS)
         return await self.scheduler.submit(JobSpec.backfill(request.target, params))
 
     async def fill_gaps(self, dataset: DatasetId) -> Submission:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,7 @@ from dccd.application.service import Service
 from dccd.application.service_factory import build_service
 from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import HOUR_NS, parse_time
+from dccd.storage.schema import arrow_schema
 from tests.exchanges.binance import BinanceStandIn
 
 NOW = "2024-03-01T12:20:00Z"
@@ -60,12 +62,14 @@ async def fetched(service: Service, request: BackfillRequest) -> JobRun:
 
 def table(service: Service, dataset: DatasetId, columns: Sequence[str] | None = None) -> pa.Table:
     """All rows of a dataset."""
-    return pa.Table.from_batches(service.read(dataset, columns=columns))
+    batches = service.read(dataset, columns=columns)
+    return pa.Table.from_batches(batches, None if columns else arrow_schema(dataset.data_type))
 
 
 def times_ns(service: Service, dataset: DatasetId) -> list[int]:
     """The times of all its rows."""
-    return [time * 1_000 for time in table(service, dataset).column("ts").cast(pa.int64()).to_pylist()]
+    times_us: list[Any] = table(service, dataset).column("ts").cast(pa.int64()).to_pylist()
+    return [time_us * 1_000 for time_us in times_us]
 
 
 def hours(start: str, end: str) -> list[int]:

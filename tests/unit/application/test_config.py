@@ -79,9 +79,9 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
         ('[settings]\n\ntheme = "pink"\n', r"x\.toml, line 3: settings\.theme: .*'system', 'light' or 'dark'"),
         ("[settings]\ncolour = 1\n", r"x\.toml, line 2: unknown setting settings\.colour"),
         ("[setings]\n", r"x\.toml, line 1: unknown setting setings"),
-        ('[sources.binance]\nrest_url = "binance.com"\n', r"line 1: sources\.binance: rest_url must be an address"),
+        ('[sources.binance]\nrest_url = "x.com"\n', r"line 1: sources\.binance: rest_url must be"),
         ("[sources.binance]\nspeed = 3\n", r"line 1: sources\.binance: unknown setting 'speed'"),
-        ("[settings]\n[[jobs]]\nexchange='a'\npairs=['A/B']\n[[jobs]]\npairs=[]\nexchange='a'\n", r"line 6: jobs\.1\.pairs"),
+        ("[[jobs]]\nexchange='a'\npairs=['A/B']\n[[jobs]]\npairs=[]\n", r"line 5: jobs\.1\.pairs"),
         ('[[jobs]]\nexchange="a"\npairs=["A/B"]\n', r"line 1: jobs\.0: ohlc needs a span such as 1m or 1h"),
         ('[[jobs]]\nexchange="a"\npairs=["A/B"]\nspan="soon"\n', r"x\.toml: 'soon' is not a span"),
         (
@@ -187,5 +187,5 @@ def test_a_link_is_kept_and_what_it_points_to_replaced(file: Path, tmp_path: Pat
 def test_a_file_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(UsageError, match="Saving the configuration .* failed: .*Nothing was changed"):
+    with pytest.raises(UsageError, match=r"Saving the configuration .* failed: .*Nothing was changed"):
         save_changes(AppConfig().located(blocked / "config.toml", None), {"settings": {"theme": "dark"}})

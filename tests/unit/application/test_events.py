@@ -28,7 +28,7 @@ def changed(number: int) -> InventoryEvent:
 
 async def take(queue: EventQueue, count: int) -> list[tuple[int, Event]]:
     async with asyncio.timeout(5):
-        return [tuple(await anext(queue)) for _ in range(count)]
+        return [(item.id, item.event) for item in [await anext(queue) for _ in range(count)]]
 
 
 async def test_every_subscriber_gets_every_event_in_one_order() -> None:

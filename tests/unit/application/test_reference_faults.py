@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dccd.application.events import ProgressEvent, StatusEvent
@@ -96,7 +98,9 @@ async def test_reference_fault_5_the_bar_still_open_is_never_stored(
 async def test_reference_fault_6_a_null_never_overwrites_a_value(service: Service) -> None:
     await fetched(service, hourly("2024-02-28", "2024-02-29"))
     before = table(service, HOURLY)
-    bare = {name: before.column(name).to_pylist() for name in ("open", "high", "low", "close", "volume")}
+    bare: dict[str, list[Any]] = {
+        name: before.column(name).to_pylist() for name in ("open", "high", "low", "close", "volume")
+    }
     start_ns = parse_time("2024-02-28")
     bare["ts"] = hours("2024-02-28", "2024-02-29")
     log = service.store.begin_backfill(HOURLY, "bare", source="elsewhere")

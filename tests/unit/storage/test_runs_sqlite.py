@@ -129,12 +129,17 @@ async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
     with sqlite3.connect(path) as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(StorageError, match="written by a newer dccd .*Update dccd"):
+    with pytest.raises(StorageError, match=r"written by a newer dccd .*Update dccd"):
         await Store.open(path, JobRun)
 
 
-async def test_a_file_that_is_no_database_is_said_so(path: Path) -> None:
+@pytest.fixture
+def garbage(path: Path) -> Path:
     path.parent.mkdir()
     path.write_bytes(b"not a database, but longer than a header of one hundred bytes" * 4)
+    return path
+
+
+async def test_a_file_that_is_no_database_is_said_so(garbage: Path) -> None:
     with pytest.raises(StorageError, match="holds no market data; move it"):
-        await Store.open(path, JobRun)
+        await Store.open(garbage, JobRun)

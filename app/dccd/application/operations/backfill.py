@@ -13,15 +13,16 @@ from typing import Any, TypedDict, TypeVar
 from dccd.application.bound_source import BoundSource, FetchedPage
 from dccd.application.events import EventBus, InventoryEvent
 from dccd.application.jobs import JobRun, JobSpec, JobTarget, Progress, RunState
-from dccd.application.operations.plan import Registry, Work, check_range, find_work, resolve
+from dccd.application.operations.plan import Registry, Work, find_work, resolve
 from dccd.application.runs import RunRecorder, new_run, run_error
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DccdError, StorageError
 from dccd.domain.instrument import Instrument
 from dccd.domain.timeutils import S_NS, iso
+from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.runs_sqlite import RunsStore
-from dccd.storage.store import BackfillLog, Store
+from dccd.storage.store import Store
 
 T = TypeVar("T")
 
@@ -108,7 +109,6 @@ async def _prepare(
     events: EventBus | None,
     stop: asyncio.Event,
 ) -> _Fetch:
-    check_range(spec.params)
     dataset, instrument = await resolve(spec.target, spec.params.depth, registry=registry)
     recorder.run.dataset, recorder.run.target = str(dataset), JobTarget.of(dataset)
     source = registry.get(dataset.exchange)

@@ -114,7 +114,7 @@ async def chart(
     if start_ns is None:
         start_ns = info.start_ns
     if end_ns is None and info.end_ns is not None:
-        end_ns = info.end_ns + 1
+        end_ns = info.end_ns + US_NS
     if start_ns is None or end_ns is None:
         return Chart("bars", 1, Bars(), None, IntervalSet(), start_ns, end_ns)
     found = await asyncio.to_thread(store.gaps, dataset)

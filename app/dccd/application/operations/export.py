@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from pydantic import BaseModel
 
@@ -18,12 +18,12 @@ from dccd.application.runs import RunRecorder, new_run_id, run_error
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DccdError, InvalidRange, UsageError
 from dccd.domain.timeutils import iso
+from dccd.storage.export import Format
+from dccd.storage.export import export as export_dataset
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
 _log = logging.getLogger(__name__)
-
-Format = Literal["parquet", "csv", "arrow"]
 
 
 class ExportParams(BaseModel):
@@ -103,6 +103,13 @@ def new_export_run(
     )
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"Making the folder {folder} failed: {error}. Choose another one.") from error
+
+
 async def export(
     datasets: Sequence[DatasetId],
     folder: Path,
@@ -132,8 +139,6 @@ async def export(
     ExportResult
         A cancelled export has the shape of success, and its state is ``cancelled``.
     """
-    from dccd.storage.export import export as export_dataset
-
     run = new_export_run(datasets, folder, format, start_ns, end_ns, run_id)
     recorder = RunRecorder(run, runs_store=runs_store, events=events)
     stop = stop_event or asyncio.Event()
@@ -144,6 +149,7 @@ async def export(
     await recorder.start()
     try:
         await asyncio.to_thread(check_export, datasets, folder, store=store, start_ns=start_ns, end_ns=end_ns)
+        await asyncio.to_thread(_make_folder, folder)
         total = sum(info.rows for info in [await asyncio.to_thread(store.info, d) for d in datasets])
 
         def progress(rows: int, *, last: bool = False) -> Progress:
@@ -155,7 +161,7 @@ async def export(
                 rows_per_s=rate, eta_s=0.0 if last else eta_s,
             )  # fmt: skip
 
-        def told(rows: int) -> None:
+        def told(rows: int, _: int) -> None:
             # Called on the writing thread.
             asyncio.run_coroutine_threadsafe(recorder.progress(progress(rows_before + rows)), loop)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from dccd.storage.store import DatasetInfo, Store
+from dccd.storage.info import DatasetInfo
+from dccd.storage.store import Store
 
 
 async def inventory(*, store: Store) -> list[DatasetInfo]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from dccd.application.bound_source import BoundSource
 from dccd.application.jobs import JobParams, JobTarget
 from dccd.domain.coverage import IntervalSet
-from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import InvalidRange
+from dccd.domain.dataset import SPAN_TYPES, DatasetId
+from dccd.domain.errors import InvalidRange, InvalidSpan
 from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, S_NS, iso
@@ -101,6 +101,9 @@ async def resolve(
     """
     source = registry.get(target.exchange)
     span = None if target.span is None else Span.parse(target.span)
+    if (span is not None) != (target.data_type in SPAN_TYPES):
+        wants = "needs a span such as 1m or 1h" if span is None else "has no span; leave it out"
+        raise InvalidSpan(f"{target.data_type} {wants}.")
     instrument = (await source.instruments()).resolve(target.symbol)
     capability = source.require(target.data_type, Mode.HISTORICAL, instrument, span, depth)
     if target.data_type is DataType.ORDERBOOK and depth is None:
@@ -108,17 +111,34 @@ async def resolve(
     return DatasetId(target.exchange, instrument.symbol, target.data_type, span, depth), instrument
 
 
-def check_range(params: JobParams) -> None:
-    """Refuse a range that ends before it starts, before anything is asked of an exchange.
+def check_range(params: JobParams, now_ns: int) -> None:
+    """Refuse a range that makes no sense.
+
+    Parameters
+    ----------
+    now_ns : int
+        What counts as the future lies after this.
 
     Raises
     ------
     InvalidRange
+        It ends before it starts, or one of both lies in the future.
     """
-    if isinstance(params.start, int) and params.end is not None and params.end <= params.start:
+    start_ns = params.start if isinstance(params.start, int) else None
+    if start_ns is not None and params.end is not None and params.end <= start_ns:
         raise InvalidRange(
-            f"The range ends ({iso(params.end)}) before it starts ({iso(params.start)}). "
+            f"The range ends ({iso(params.end)}) before it starts ({iso(start_ns)}). "
             "Swap the two, or leave the end out."
+        )
+    if start_ns is not None and start_ns >= now_ns:
+        raise InvalidRange(
+            f"The range starts in the future ({iso(start_ns)}); history ends at {iso(now_ns)}. "
+            "Choose an earlier start."
+        )
+    if params.end is not None and params.end > now_ns + CLOCKS_APART_NS:
+        raise InvalidRange(
+            f"The range ends in the future ({iso(params.end)}); history ends at {iso(now_ns)}. "
+            "Leave the end out to go up to now."
         )
 
 
@@ -138,8 +158,8 @@ async def find_work(
     InvalidRange
         The range ends before it starts, or lies in the future of the exchange's clock.
     """
-    check_range(params)
     now_ns = clock() + await source.clock_offset_ns(instrument.market)
+    check_range(params, now_ns)
     if dataset.data_type is DataType.ORDERBOOK:
         # A book's past cannot be asked for, so a snapshot never is a missing one.
         now = IntervalSet.of(now_ns, now_ns + 1)
@@ -152,11 +172,6 @@ async def find_work(
         wanted = known.asked.clip(0, end_ns) | IntervalSet.of(start_ns, end_ns)
     else:
         start_ns = await source.earliest_ns(dataset, instrument) if params.start == "origin" else params.start
-        if start_ns >= now_ns:
-            raise InvalidRange(
-                f"The range starts in the future ({iso(start_ns)}); history ends at {iso(now_ns)}. "
-                "Choose an earlier start."
-            )
         start_ns = start_ns if dataset.span is None else dataset.span.ceil(start_ns)
         wanted = IntervalSet.of(start_ns, end_ns)
     todo = wanted - done
@@ -180,11 +195,6 @@ def _settle_ns(source: BoundSource, dataset: DatasetId) -> int:
 
 def _end(params: JobParams, now_ns: int, span: Span | None) -> int:
     """End of the range, at a bar's edge where there are bars, and never in the open one."""
-    if params.end is not None and params.end > now_ns + CLOCKS_APART_NS:
-        raise InvalidRange(
-            f"The range ends in the future ({iso(params.end)}); history ends at {iso(now_ns)}. "
-            "Leave the end out to go up to now."
-        )
     end_ns = now_ns if params.end is None else min(params.end, now_ns)
     return end_ns if span is None else min(span.ceil(end_ns), span.floor(now_ns))
 
@@ -232,7 +242,6 @@ async def plan(target: JobTarget, params: JobParams, *, registry: Registry, stor
     DccdError
         What :func:`resolve` and :func:`find_work` raise.
     """
-    check_range(params)
     dataset, instrument = await resolve(target, params.depth, registry=registry)
     source = registry.get(dataset.exchange)
     work = await find_work(params, dataset, instrument, source=source, store=store)

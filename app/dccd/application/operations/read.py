@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -171,7 +172,7 @@ def _table(batches: list[pa.RecordBatch], dataset: DatasetId) -> pa.Table:
 
 
 def _next_cursor(page: pa.Table, before_ns: int, skipped: int) -> str:
-    times = page.column("ts").cast(pa.int64()).to_pylist()
+    times: list[Any] = page.column("ts").cast(pa.int64()).to_pylist()
     last_us = times[-1]
     same = times.count(last_us)
     if last_us * US_NS == before_ns // US_NS * US_NS:
