@@ -81,12 +81,3 @@ export function segments(
   }
   return [...held, ...missing];
 }
-
-/** Milliseconds of `range` that `list` (apart and in order) covers. */
-export function coveredMs(list: readonly Span[], range: Span): number {
-  let total = 0;
-  for (const [from, to] of list) {
-    total += Math.max(0, Math.min(to, range[1]) - Math.max(from, range[0]));
-  }
-  return total;
-}

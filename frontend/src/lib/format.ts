@@ -16,8 +16,8 @@ export function formatSize(bytes: number | null | undefined, locale?: string): s
   if (bytes === null || bytes === undefined || !Number.isFinite(bytes) || bytes < 0) return UNKNOWN;
   let value = bytes;
   let unit = 0;
-  // 999,950 B would be rounded to "1,000 kB": the next unit begins where rounding reaches it.
-  while (unit < SIZE_UNITS.length - 1 && value >= (unit === 0 ? 1000 : 999.95)) {
+  // 999,500 B would be rounded to "1,000 kB": the next unit begins where rounding reaches it.
+  while (unit < SIZE_UNITS.length - 1 && value >= (unit === 0 ? 1000 : 999.5)) {
     value /= 1000;
     unit += 1;
   }

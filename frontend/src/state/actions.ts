@@ -2,7 +2,6 @@
 
 import { api } from "../api/client";
 import type { Run } from "../api/types";
-import { live } from "./live.svelte";
 import { route } from "./route.svelte";
 import { attempt, toasts } from "./toasts.svelte";
 
@@ -41,9 +40,4 @@ export function saveBlob(blob: Blob, name: string): void {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-/** "BTC/USDT · Candles 1h" of whatever is held under this id, or the id itself. */
-export function datasetOf(id: string) {
-  return live.datasets?.find((it) => it.id === id) ?? null;
 }

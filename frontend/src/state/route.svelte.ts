@@ -27,11 +27,6 @@ class Route {
     this.item = item;
   }
 
-  /** Whether the address names a page, or this is the first sight of the window. */
-  get isNamed(): boolean {
-    return window.location.hash.startsWith("#/");
-  }
-
   #read(): void {
     const [, page = "", item] = /^#\/(\w+)(?:\/(.+))?$/.exec(window.location.hash) ?? [];
     this.page = PAGES.find((name) => name === page) ?? "collect";

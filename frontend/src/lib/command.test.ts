@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+
+import { backfillCommand, shellWord } from "./command";
+
+test("the command says what the form says", () => {
+  expect(
+    backfillCommand({
+      exchange: "binance",
+      symbol: "BTC/USDT",
+      data_type: "ohlc",
+      span: "1h",
+      start: "2024-01-01",
+    }),
+  ).toBe("dccd backfill binance BTC/USDT --span 1h --start 2024-01-01");
+  expect(
+    backfillCommand({
+      exchange: "binance",
+      symbol: "BTC/USDT:USDT",
+      data_type: "trades",
+      start: "origin",
+      end: "2024-02-01",
+    }),
+  ).toBe("dccd backfill binance BTC/USDT:USDT --type trades --start origin --end 2024-02-01");
+});
+
+test("a hostile symbol stays one word", () => {
+  expect(shellWord("x; rm -rf ~")).toBe("'x; rm -rf ~'");
+  expect(shellWord("it's")).toBe(`'it'\\''s'`);
+  expect(shellWord("")).toBe("''");
+});
