@@ -78,7 +78,7 @@ class DatasetId:
             span = Span.parse(variant) if data_type in SPAN_TYPES else None
             depth = int(variant) if data_type is DataType.ORDERBOOK else None
             made = cls(exchange, Symbol.from_slug(slug), data_type, span, depth)
-        except ValueError:
+        except (ValueError, UsageError):
             made = None
         if made is None or str(made) != text:
             raise UsageError(f"{text!r} is not a dataset id. They look like binance:BTC-USDT:ohlc:1m.")
