@@ -1,8 +1,8 @@
 """Prove that a built program works: it downloads, opens its window, can be launched twice, and ends cleanly.
 
 ``uv run python packaging/smoke.py [PROGRAM …]``, by default both of what ``packaging/build.py`` leaves in
-``dist``; ``--source`` takes ``python -m dccd`` instead. Everything happens on a display, in folders and against
-a stand-in exchange of its own.
+``dist``; ``--source`` takes ``python -m dccd`` instead. Everything happens on a display, in folders and
+against a stand-in exchange of its own.
 """
 
 from __future__ import annotations
