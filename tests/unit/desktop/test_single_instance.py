@@ -16,7 +16,7 @@ class Running:
     """A program that answers what it is asked with one status, and remembers who asked for what."""
 
     def __init__(self):
-        self.asked = []
+        self.asked: list[tuple[str, str]] = []
         self.status = 200
         running = self
 
@@ -32,7 +32,7 @@ class Running:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
 
     def close(self):
