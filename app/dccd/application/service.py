@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ from dccd.application.requests import BackfillRequest, DatasetRequest
 from dccd.application.scheduler import Scheduler, Submission
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import UsageError
 from dccd.domain.instrument import Instrument
+from dccd.domain.span import Span
+from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS
 from dccd.storage.export import Format
 from dccd.storage.info import DatasetInfo, Gap
@@ -113,6 +117,31 @@ class Service:
         return await plan_operation.plan(
             request.target, request.params, registry=self.registry, store=self.store
         )
+
+    async def find(self, request: DatasetRequest) -> DatasetId:
+        """The dataset that a person's words mean, for reading: what is stored first.
+
+        The exchange is asked for its list only when the words name no stored dataset, so that what is on
+        disk can be read without a network.
+
+        Raises
+        ------
+        DccdError
+            What :meth:`resolve` raises.
+        """
+        with contextlib.suppress(UsageError):
+            symbol = Symbol.parse(request.symbol)
+            span = None if request.span is None else Span.parse(request.span)
+            stored = [
+                info.dataset
+                for info in await self.inventory()
+                if (info.dataset.exchange, info.dataset.symbol) == (request.exchange, symbol)
+                and (info.dataset.data_type, info.dataset.span) == (request.data_type, span)
+                and request.depth in (None, info.dataset.depth)
+            ]
+            if stored:
+                return max(stored, key=lambda dataset: dataset.depth or 0)
+        return (await self.resolve(request))[0]
 
     # --- runs -------------------------------------------------------------------------------------
 

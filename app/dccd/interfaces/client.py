@@ -259,6 +259,19 @@ class Client:
             if cursor is None or left == 0:
                 return
 
+    async def dataset_id(
+        self,
+        exchange: str,
+        symbol: str,
+        data_type: str = "ohlc",
+        *,
+        span: str | int | None = None,
+        depth: int | None = None,
+    ) -> str:
+        """The id of a dataset, such as ``binance:BTC-USDT:ohlc:1h``; it need not be stored yet."""
+        body = _request(exchange, symbol, data_type, span=span, depth=depth)
+        return str((await self.call("POST", "/api/find", json=body))["dataset"])
+
     async def inventory(self) -> list[Json]:
         """Every dataset: rows, size, time range, coverage, gaps."""
         answer = await self.call("GET", "/api/inventory")

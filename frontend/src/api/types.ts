@@ -123,6 +123,11 @@ export interface DatasetFile {
   size_bytes: number;
 }
 
+/** A dataset's id. */
+export interface DatasetName {
+  dataset: string;
+}
+
 /** A dataset in a person's words; the symbol is resolved by the exchange's instruments. */
 export interface DatasetRequest {
   exchange: string;

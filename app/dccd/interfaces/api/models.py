@@ -191,6 +191,12 @@ class DatasetRequest(Request):
     depth: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
+class DatasetName(Answer):
+    """A dataset's id."""
+
+    dataset: str
+
+
 class GapItem(Answer):
     """A hole in what was asked for, and why it is there."""
 

@@ -71,8 +71,14 @@ async def rows(context: Context, dataset: str, query: models.RowsQuery) -> Respo
 async def read(context: Context, body: models.ReadRequest) -> Response:
     """The same, of a dataset named in a person's words."""
     request = DatasetRequest.model_validate(body.model_dump(include=set(DatasetRequest.model_fields)))
-    identity, _ = await context.service.resolve(request)
-    return await _rows(context, identity, body)
+    return await _rows(context, await context.service.find(request), body)
+
+
+@endpoint("POST", "/api/find")
+async def find(context: Context, body: models.DatasetRequest) -> models.DatasetName:
+    """The id of a dataset named in a person's words; it need not be stored yet."""
+    request = DatasetRequest.model_validate(body.model_dump())
+    return models.DatasetName(dataset=str(await context.service.find(request)))
 
 
 @endpoint("GET", "/api/datasets/{dataset}/chart")
@@ -124,4 +130,4 @@ def bounds(start: str | None, end: str | None) -> tuple[int | None, int | None]:
     return (None if start is None else parse_time(start)), (None if end is None else parse_time(end))
 
 
-ENDPOINTS = (inventory, dataset_detail, gaps, fill, rows, read, chart)
+ENDPOINTS = (inventory, dataset_detail, gaps, fill, rows, read, find, chart)
