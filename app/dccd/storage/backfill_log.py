@@ -38,7 +38,12 @@ class BackfillLog:
     """
 
     def __init__(
-        self, home: _Home, dataset: DatasetId, run_id: str, source: str, clock: Callable[[], float] = time.monotonic
+        self,
+        home: _Home,
+        dataset: DatasetId,
+        run_id: str,
+        source: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dataset, self.run_id, self.source = dataset, run_id, source
         self._home, self._clock = home, clock
@@ -66,7 +71,7 @@ class BackfillLog:
         """
         if not covered and not columns.get("ts"):
             return
-        batch = to_batch(self.dataset, columns if columns else {"ts": []})
+        batch = to_batch(self.dataset, columns or {"ts": []})
         with self._mutex:
             if self._journal is None:
                 self._journal = self._home.new_journal()
@@ -97,7 +102,9 @@ class BackfillLog:
         self._home.publish(self.dataset, ts_ns)
         with self._mutex:
             journal = self._journal
-            if journal is not None and (journal.size >= SEGMENT_BYTES or not any(f.due for f in journal.frames)):
+            if journal is not None and (
+                journal.size >= SEGMENT_BYTES or not any(f.due for f in journal.frames)
+            ):
                 journal.sync()
                 self._home.unpublished.ended(journal)
                 self._journal = None

@@ -100,7 +100,8 @@ class Catalog:
         kept = {
             path: info
             for path, info in known.items()
-            if path in present and (info.size_bytes, info.mtime_ns) == (present[path].size, present[path].mtime_ns)
+            if path in present
+            and (info.size_bytes, info.mtime_ns) == (present[path].size, present[path].mtime_ns)
         }
         found: list[FileInfo] = []
         wanted = [path for path in present if path not in kept]

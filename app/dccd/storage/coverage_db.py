@@ -87,7 +87,9 @@ class CoverageDb:
 
     def causes(self, dataset: DatasetId, what: What) -> dict[str, IntervalSet]:
         """By cause."""
-        return {cause: intervals for (kind, cause), intervals in self._of(dataset) if kind is what and intervals}
+        return {
+            cause: intervals for (kind, cause), intervals in self._of(dataset) if kind is what and intervals
+        }
 
     def add(self, dataset: DatasetId, what: What, intervals: IntervalSet, cause: str = "") -> None:
         """Record intervals; durable when this returns.
@@ -116,7 +118,9 @@ class CoverageDb:
         with self._mutex:
             return list(self._sets[dataset].items()) if dataset in self._sets else []
 
-    def _store(self, dataset: DatasetId, what: What, cause: str, before: IntervalSet, after: IntervalSet) -> None:
+    def _store(
+        self, dataset: DatasetId, what: What, cause: str, before: IntervalSet, after: IntervalSet
+    ) -> None:
         if after == before:
             return
         gone, new = set(before) - set(after), set(after) - set(before)
@@ -128,7 +132,9 @@ class CoverageDb:
                     "DELETE FROM intervals WHERE dataset = ? AND kind = ? AND cause = ? AND start_ns = ? AND end_ns = ?",
                     [(*key, *item) for item in gone],
                 )
-                self._connection.executemany("INSERT INTO intervals VALUES (?, ?, ?, ?, ?)", [(*key, *i) for i in new])
+                self._connection.executemany(
+                    "INSERT INTO intervals VALUES (?, ?, ?, ?, ?)", [(*key, *i) for i in new]
+                )
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:

@@ -102,9 +102,7 @@ def export(
     return ExportResult((target,), rows, size)
 
 
-def _tables(
-    store: Store, dataset: DatasetId, start_ns: int | None, end_ns: int | None
-) -> Iterator[pa.Table]:
+def _tables(store: Store, dataset: DatasetId, start_ns: int | None, end_ns: int | None) -> Iterator[pa.Table]:
     for batch in store.read(dataset, start_ns, end_ns):
         yield pa.Table.from_batches([batch])
 

@@ -150,13 +150,19 @@ def in_words(doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise DiskFull(f"The disk is full: {doing} found no room. Free some space; nothing stored is lost.") from error
+            raise DiskFull(
+                f"The disk is full: {doing} found no room. Free some space; nothing stored is lost."
+            ) from error
         if getattr(error, "winerror", None) in _WINDOWS_SHARING:
-            raise SharingViolation(f"Another program holds the file open: {doing} will be tried again.") from error
+            raise SharingViolation(
+                f"Another program holds the file open: {doing} will be tried again."
+            ) from error
         raise StorageError(f"The disk refused: {doing} failed ({error.strerror or error}).") from error
     except sqlite3.Error as error:
         if "full" in str(error):
-            raise DiskFull(f"The disk is full: {doing} found no room. Free some space; nothing stored is lost.") from error
+            raise DiskFull(
+                f"The disk is full: {doing} found no room. Free some space; nothing stored is lost."
+            ) from error
         raise StorageError(f"The database refused: {doing} failed ({error}).") from error
 
 
@@ -176,7 +182,7 @@ class RealFile:
 
     def append(self, *parts: Bytes) -> None:
         """See :meth:`File.append`."""
-        views = [memoryview(part).cast("B") for part in parts if len(memoryview(part))]
+        views = [memoryview(part).cast("B") for part in parts if memoryview(part)]
         with self._mutex:
             while views:
                 if sys.platform == "win32":

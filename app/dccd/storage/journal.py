@@ -239,7 +239,9 @@ class Journal:
                 try:
                     self._file.sync()
                 except OSError:
-                    self._broken = "A journal could not be synced to disk; start the run again to use a new one."
+                    self._broken = (
+                        "A journal could not be synced to disk; start the run again to use a new one."
+                    )
                     raise
             self._synced_size = self._file.size
 
@@ -255,7 +257,9 @@ class Journal:
             data = self._file.read_at(frame.offset, frame.size)
         parsed = _parse(data, self._seed) if len(data) == frame.size else None
         if parsed is None or parsed.seq != frame.seq:
-            raise CorruptFile(f"A page of {frame.dataset} in the journal {self.path.name} cannot be read back.")
+            raise CorruptFile(
+                f"A page of {frame.dataset} in the journal {self.path.name} cannot be read back."
+            )
         return pa.ipc.read_record_batch(parsed.rows, arrow_schema(frame.dataset.data_type))
 
     def settle(self) -> None:

@@ -111,7 +111,9 @@ def refuse_foreign(fs: FileSystem, layout: Layout) -> None:
         raise DataFolderUnusable(f"{path} is a file, not a folder. Choose a folder for the data.")
     marker = _read_marker(fs, layout)
     if marker > FORMAT:
-        raise DataFolderUnusable(f"{path} was written by a newer version of this program (format {marker}). Update it.")
+        raise DataFolderUnusable(
+            f"{path} was written by a newer version of this program (format {marker}). Update it."
+        )
     if marker == 0 and _is_reference(layout):
         raise DataFolderUnusable(
             f"{path} belongs to the dccd 3 package (its run history is in .dccd/runs.db). Nothing was "

@@ -59,7 +59,9 @@ class FolderLock:
         self._lock.release()
 
     def _beat(self) -> None:
-        self._lock.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "beat_s": self._clock()}))
+        self._lock.write(
+            json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "beat_s": self._clock()})
+        )
 
     def _keep_beating(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):

@@ -32,7 +32,10 @@ _KEYS: dict[DataType, tuple[str, ...]] = {
 _TWIN = ("ts", "ts_sub_ns", "price", "amount", "side")
 _MESSAGE = ("session", "recv_no")
 _EARLIEST = {"recv_ts"}  # when a row first arrived is when it arrived; all else: the greatest wins
-_FILL = {"ts_sub_ns": pa.scalar(0, pa.int16()), "side": pa.scalar("", pa.string())}  # so that null equals null
+_FILL = {
+    "ts_sub_ns": pa.scalar(0, pa.int16()),
+    "side": pa.scalar("", pa.string()),
+}  # so that null equals null
 
 
 class Part(NamedTuple):
@@ -111,7 +114,9 @@ def _merge_trades(table: pa.Table) -> pa.Table:
         anonymous = anonymous.join(twins, [*_TWIN])
         absorbed = pc.fill_null(anonymous["count_all"], 0)
         anonymous = anonymous.filter(pc.greater_equal(anonymous["_no"], absorbed))
-        anonymous = anonymous.select(table.column_names).cast(table.schema)  # a join forgets what is never null
+        anonymous = anonymous.select(table.column_names).cast(
+            table.schema
+        )  # a join forgets what is never null
     return pa.concat_tables([identified, anonymous]).combine_chunks()
 
 
@@ -156,7 +161,9 @@ def _sorted(table: pa.Table, names: Sequence[str]) -> pa.Table:
     if table.num_rows < 2:
         return table
     batch = table.combine_chunks().to_batches()[0]
-    return table.take(pc.sort_indices(batch, sort_keys=[(name, "ascending") for name in names])).combine_chunks()
+    return table.take(
+        pc.sort_indices(batch, sort_keys=[(name, "ascending") for name in names])
+    ).combine_chunks()
 
 
 def _same_as_before(table: pa.Table, names: Sequence[str]) -> pa.Array:
@@ -183,7 +190,9 @@ def _observations(parts: Sequence[Part]) -> pa.Array:
     numbers: dict[object, int] = {}
     return pa.concat_arrays(
         [
-            pa.repeat(pa.scalar(numbers.setdefault(part.observation, len(numbers)), pa.int32()), part.rows.num_rows)
+            pa.repeat(
+                pa.scalar(numbers.setdefault(part.observation, len(numbers)), pa.int32()), part.rows.num_rows
+            )
             for part in parts
         ]
     )

@@ -40,7 +40,9 @@ class Contents:
     sources: tuple[str, ...]
 
 
-def write_period_file(fs: FileSystem, layout: Layout, contents: Contents, tables: Iterable[pa.Table]) -> FileInfo:
+def write_period_file(
+    fs: FileSystem, layout: Layout, contents: Contents, tables: Iterable[pa.Table]
+) -> FileInfo:
     """Publish one period: when this returns the file is durable under its name, before that the old one is.
 
     Parameters
@@ -130,7 +132,11 @@ def file_units(
         def loader(index: int) -> Callable[[], pa.Table]:
             def load() -> pa.Table:
                 try:
-                    return file.read_row_group(index, columns=columns, use_threads=False).select(schema.names).cast(schema)
+                    return (
+                        file.read_row_group(index, columns=columns, use_threads=False)
+                        .select(schema.names)
+                        .cast(schema)
+                    )
                 except (pa.ArrowException, OSError) as error:
                     raise CorruptFile(f"{info.path} cannot be read ({error}).") from error
 
@@ -166,21 +172,30 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
 
 
 def parquet_options(data_type: DataType) -> dict[str, Any]:
-    """How columns are written: encodings that every reader knows, Spark's vectorised one included."""
+    """How columns are written: encodings that every reader knows, Spark's vectorised one included.
+
+    Measured in `docs/adr/0011-parquet-encodings.md`.
+    """
     columns = SCHEMAS[data_type].columns
-    packed = {column.name: "DELTA_BINARY_PACKED" for column in columns if column.kind in (Kind.TIME, Kind.INT)}
+    encodings = {
+        column.name: "DELTA_BINARY_PACKED" for column in columns if column.kind in (Kind.TIME, Kind.INT)
+    }
+    if data_type is DataType.TRADES:
+        encodings["tid"] = "DELTA_BYTE_ARRAY"
+    repeating = {Kind.SIDE, Kind.TEXT}
+    if data_type in (DataType.TRADES, DataType.ORDERBOOK, DataType.BOOK_UPDATES):
+        repeating |= {Kind.FLOAT}  # prices and sizes come back; a bar's values hardly ever do
+    dictionary = [
+        column.name for column in columns if column.kind in repeating and column.name not in encodings
+    ]
     return {
         "compression": "zstd",
         "compression_level": 1,
-        "use_dictionary": [column.name for column in columns if column.name not in packed],
-        "column_encoding": packed,
+        "use_dictionary": dictionary or False,
+        "column_encoding": encodings,
         "write_page_checksum": True,
         "store_schema": False,
-        "sorting_columns": [
-            pq.SortingColumn(index)
-            for index, column in enumerate(columns)
-            if column.name == "ts"
-        ],
+        "sorting_columns": [pq.SortingColumn(0)],
     }
 
 
@@ -214,7 +229,9 @@ def _verify(fs: FileSystem, temporary: Path, path: str, footer: Footer) -> None:
     finally:
         file.close()
     if found != footer or digest.hexdigest() != footer.sha256:
-        raise CorruptFile(f"{path} reads back otherwise than it was written; the old file was kept. Check the disk.")
+        raise CorruptFile(
+            f"{path} reads back otherwise than it was written; the old file was kept. Check the disk."
+        )
 
 
 def _discard(fs: FileSystem, temporary: Path) -> None:

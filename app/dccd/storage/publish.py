@@ -61,7 +61,9 @@ class Publisher:
         with turn, self._unpublished.pinned(dataset) as frames:
             end = _ALL[1] if before_ns is None else dataset.period(before_ns).interval.start_ns
             covered = IntervalSet(item for frame in frames for item in frame.cover_due.clip(0, end))
-            periods = {period for frame in frames for period in frame.rows_due if period.interval.end_ns <= end}
+            periods = {
+                period for frame in frames for period in frame.rows_due if period.interval.end_ns <= end
+            }
             for info in self._catalog.files(dataset):
                 if covered.clip(*info.period.interval) - info.footer.covered:
                     periods.add(info.period)
@@ -97,7 +99,12 @@ class Publisher:
             self._coverage.remove(dataset, What.LOST, info.footer.covered)
 
     def _write(
-        self, dataset: DatasetId, period: Period, old: FileInfo | None, frames: list[Frame], touching: list[Frame]
+        self,
+        dataset: DatasetId,
+        period: Period,
+        old: FileInfo | None,
+        frames: list[Frame],
+        touching: list[Frame],
     ) -> FileInfo:
         covered = IntervalSet(item for frame in frames for item in frame.covered)
         covered |= self._coverage.get(dataset, What.EMPTY)

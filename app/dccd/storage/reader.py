@@ -56,7 +56,9 @@ def read_rows(
         low, high = max(low, start_us), min(high, end_us)
         if low >= high:
             continue
-        for table in _period_rows(fs, layout, dataset, period, files.get(period), frames, (low, high), columns):
+        for table in _period_rows(
+            fs, layout, dataset, period, files.get(period), frames, (low, high), columns
+        ):
             for batch in _within(table, start_ns, end_ns).select(columns).to_batches():
                 if batch.num_rows:
                     yield batch

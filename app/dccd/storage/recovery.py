@@ -93,7 +93,9 @@ def quarantine_file(
     dataset = layout.dataset_in(place.parent)
     period = dataset and layout.period_named(dataset, place.stem)
     if dataset is not None and period is not None:
-        coverage.add(dataset, What.LOST, IntervalSet([period.interval]), "put aside: its file could not be read")
+        coverage.add(
+            dataset, What.LOST, IntervalSet([period.interval]), "put aside: its file could not be read"
+        )
 
 
 def scan_journals(
@@ -121,7 +123,9 @@ def scan_journals(
         unpublished.recover(journal, catalog.get)
 
 
-def _set_aside_headless(fs: FileSystem, quarantine: Quarantine, path: Path, size: int, error: CorruptFile) -> None:
+def _set_aside_headless(
+    fs: FileSystem, quarantine: Quarantine, path: Path, size: int, error: CorruptFile
+) -> None:
     """A journal without a header: nothing was acknowledged if it is no longer than one."""
     if size <= Journal.HEADER_SIZE:
         with in_words("removing an empty journal"):

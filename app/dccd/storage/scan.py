@@ -78,7 +78,9 @@ def scan(
         One of the names cannot be read.
     """
     dataset = _dataset(exchange, symbol, span_or_type, depth)
-    folder = Path(data_path or os.environ.get("DCCD_DATA_PATH") or user_data_path("dccd", appauthor=False) / "data")
+    folder = Path(
+        data_path or os.environ.get("DCCD_DATA_PATH") or user_data_path("dccd", appauthor=False) / "data"
+    )
     paths = [str(path) for path in snapshot(folder, dataset)]
     match engine:
         case "pyarrow":
@@ -125,7 +127,9 @@ def _dataset(exchange: str, symbol: str, span_or_type: str, depth: int | None) -
         data_type = DataType(kind)
     else:
         data_type, span = DataType.OHLC, span_or_type
-    return DatasetId(exchange.lower(), Symbol.parse(symbol), data_type, Span.parse(span) if span else None, depth)
+    return DatasetId(
+        exchange.lower(), Symbol.parse(symbol), data_type, Span.parse(span) if span else None, depth
+    )
 
 
 def _frames(fs: FileSystem, layout: Layout, dataset: DatasetId, stack: ExitStack) -> Iterator[Frame]:
@@ -161,7 +165,12 @@ def _is_in(frame: Frame, info: FileInfo | None) -> bool:
 
 
 def _materialise(
-    fs: FileSystem, layout: Layout, dataset: DatasetId, period: Period, info: FileInfo | None, frames: Sequence[Frame]
+    fs: FileSystem,
+    layout: Layout,
+    dataset: DatasetId,
+    period: Period,
+    info: FileInfo | None,
+    frames: Sequence[Frame],
 ) -> Path:
     infos = [] if info is None else [info]
     names = arrow_schema(dataset.data_type).names
@@ -171,7 +180,9 @@ def _materialise(
 
 def _write(tables: Iterator[pa.Table] | list[pa.Table], dataset: DatasetId) -> Path:
     path = _temporary_folder() / f"{uuid.uuid4().hex}.parquet"
-    with pq.ParquetWriter(path, arrow_schema(dataset.data_type), **parquet_options(dataset.data_type)) as writer:
+    with pq.ParquetWriter(
+        path, arrow_schema(dataset.data_type), **parquet_options(dataset.data_type)
+    ) as writer:
         for table in row_groups(tables):
             writer.write_table(table)
     return path

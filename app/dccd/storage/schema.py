@@ -128,4 +128,6 @@ def _convert(dataset: DatasetId, column: Column, values: Any, kind: pa.DataType)
             return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
         return pa.array(values, kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise StorageError(f"Rows for {dataset}: {column.name} cannot be read as {kind} ({error}).") from error
+        raise StorageError(
+            f"Rows for {dataset}: {column.name} cannot be read as {kind} ({error})."
+        ) from error

@@ -65,7 +65,12 @@ def merged(
 
 
 def _merged(
-    data_type: DataType, units: list[Unit], start_us: int, end_us: int, slice_rows: int, last: dict[Unit, pa.Table]
+    data_type: DataType,
+    units: list[Unit],
+    start_us: int,
+    end_us: int,
+    slice_rows: int,
+    last: dict[Unit, pa.Table],
 ) -> Iterator[pa.Table]:
     units = [unit for unit in units if unit.min_us < end_us and unit.max_us >= start_us]
     if not units:
@@ -100,7 +105,8 @@ def _load(
             ts = table.column(0).cast(pa.int64())
             table = table.filter(
                 pc.and_(
-                    pc.greater_equal(ts, pa.scalar(start_us, pa.int64())), pc.less(ts, pa.scalar(end_us, pa.int64()))
+                    pc.greater_equal(ts, pa.scalar(start_us, pa.int64())),
+                    pc.less(ts, pa.scalar(end_us, pa.int64())),
                 )
             )
         rows += table.num_rows
@@ -123,7 +129,11 @@ def _expected(units: Sequence[Unit], start_us: int, end_us: int) -> float:
 def _cut(units: Sequence[Unit], start_us: int, end_us: int) -> int | None:
     """Where to cut the slice in two, on a whole second; None when there is no place."""
     middle = (start_us + end_us) // 2
-    nearest = min((unit.min_us for unit in units if unit.min_us > start_us), key=lambda us: abs(us - middle), default=middle)
+    nearest = min(
+        (unit.min_us for unit in units if unit.min_us > start_us),
+        key=lambda us: abs(us - middle),
+        default=middle,
+    )
     if abs(nearest - middle) > (end_us - start_us) // 4:
         nearest = middle
     for place in (nearest, middle, middle + _SECOND_US):

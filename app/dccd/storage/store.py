@@ -9,7 +9,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from dccd.domain.coverage import Interval, IntervalSet
+from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError, UnknownDataset
 from dccd.domain.timeutils import US_NS
@@ -24,7 +24,14 @@ from dccd.storage.layout import Layout, prepare
 from dccd.storage.lock import FolderLock, acquire
 from dccd.storage.publish import Publisher
 from dccd.storage.reader import checked_columns, read_rows
-from dccd.storage.recovery import Problem, Quarantine, clear_tmp, open_coverage, quarantine_file, scan_journals
+from dccd.storage.recovery import (
+    Problem,
+    Quarantine,
+    clear_tmp,
+    open_coverage,
+    quarantine_file,
+    scan_journals,
+)
 from dccd.storage.unpublished import Unpublished
 
 
@@ -51,6 +58,7 @@ class Store:
         self._catalog = Catalog(fs, layout)
         self._catalog.refresh(self._put_aside)
         scan_journals(fs, layout, self._quarantine, self._catalog, self.unpublished)
+        self.unpublished.retire()  # those that died between their last file and their own end
         self._publisher = Publisher(
             fs, layout, self._catalog, self._coverage, self.unpublished, self._put_aside_published
         )

@@ -87,7 +87,9 @@ class Unpublished:
             self._frames.setdefault(frame.dataset, []).append(frame)
             self._covered[frame.dataset] = self._covered.get(frame.dataset, IntervalSet()) | frame.covered
 
-    def done(self, dataset: DatasetId, frames: Iterable[Frame], periods: Iterable[Period], covered: IntervalSet) -> None:
+    def done(
+        self, dataset: DatasetId, frames: Iterable[Frame], periods: Iterable[Period], covered: IntervalSet
+    ) -> None:
         """Frames of which these periods' rows, and this coverage, are durable elsewhere now."""
         periods = list(periods)
         with self._mutex:
