@@ -16,7 +16,8 @@ from dccd.domain.timeutils import MS_NS
 from dccd.interfaces.api import models
 
 if TYPE_CHECKING:
-    from dccd.storage.store import DatasetInfo, FileInfo, Gap
+    from dccd.storage.footer import FileInfo
+    from dccd.storage.info import DatasetInfo, Gap
 
 INTERVALS_MAX = 200
 
@@ -97,15 +98,15 @@ def dataset_fields(info: DatasetInfo) -> dict[str, Any]:
         "covered": shown(info.covered),
         "gaps": widest(info.gaps),
         "gap_count": len(info.gaps),
-        "complete": not info.gaps,
-        "updated_ms": maybe_ms(info.updated_ns),
+        "complete": info.complete,
+        "updated_ms": maybe_ms(info.updated_ns or None),
     }
 
 
 def file_item(info: FileInfo) -> models.DatasetFile:
     """One period file."""
     return models.DatasetFile(
-        name=info.path.name,
+        name=info.path.rpartition("/")[2],
         period=info.period.name,
         start_ms=to_ms(info.period.interval.start_ns),
         end_ms=to_ms(info.period.interval.end_ns),

@@ -26,11 +26,11 @@ class EventStream(StreamingResponse):
     says ``reset``: whoever then loads the present state and goes on reading has missed nothing.
     """
 
-    def __init__(self, context: Context, after_id: int | None, *, heartbeat_s: float = HEARTBEAT_S) -> None:
-        super().__init__(_frames(context, after_id, heartbeat_s), media_type=EVENT_STREAM)
+    def __init__(self, context: Context, after_id: int | None) -> None:
+        super().__init__(_frames(context, after_id), media_type=EVENT_STREAM)
 
 
-async def _frames(context: Context, after_id: int | None, heartbeat_s: float) -> AsyncIterator[bytes]:
+async def _frames(context: Context, after_id: int | None) -> AsyncIterator[bytes]:
     events = context.service.events
     context.streams += 1
     closing = asyncio.ensure_future(context.closing.wait())
@@ -41,7 +41,7 @@ async def _frames(context: Context, after_id: int | None, heartbeat_s: float) ->
             while True:
                 taken = taken or asyncio.ensure_future(anext(queue))
                 waited: set[asyncio.Future[Any]] = {taken, closing}
-                await asyncio.wait(waited, timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waited, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
                 if closing.done():
                     return
                 if not taken.done():

@@ -1,0 +1,26 @@
+"""docs/api.md names every route, and docs/security.md only tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dccd.interfaces.api.app import ENDPOINTS
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_every_route_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    documented = re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`\s]+)`", text)
+    assert sorted(documented) == sorted(item.name for item in ENDPOINTS)
+
+
+def test_the_threat_table_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/security.md").read_text(encoding="utf-8")))
+    files = [*ROOT.glob("tests/security/test_*.py"), *ROOT.glob("tests/unit/api/test_*.py")]
+    defined = {
+        name for file in files for name in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert named <= defined, f"not defined: {sorted(named - defined)}"
