@@ -11,6 +11,8 @@ from dccd.interfaces.api.endpoint import BODY_BYTES_MAX
 from tests.security.raw_http import send
 from tests.unit.api.running import Running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 OTHER_HOSTS = [
     "localhost",
     "localhost:{port}",
@@ -172,7 +174,9 @@ async def test_the_static_shell_has_no_way_out(api: Running, path: str) -> None:
 )
 @pytest.mark.parametrize("tail", ["", "/rows", "/gaps", "/chart", "/download"])
 async def test_a_dataset_id_is_no_path(api: Running, name: str, tail: str) -> None:
-    head = f"GET /api/datasets/{name}{tail} HTTP/1.1\nHost: {api.host}\nAuthorization: Bearer {api.server.secret}"
+    head = f"""GET /api/datasets/{name}{tail} HTTP/1.1
+        Host: {api.host}
+        Authorization: Bearer {api.server.secret}"""
     status, answer = await send(api.host, head)
     assert status in (404, 422)
     assert b"application/problem+json" in answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from dccd.domain.errors import StorageError
 from dccd.interfaces.api import runtime_file
 from dccd.interfaces.api.runtime_file import read_runtime_file, remove_runtime_file, write_runtime_file
+from dccd.storage.store import Store
 from tests.unit.api.running import Running, client
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a profile's folders are private on Windows")
@@ -40,24 +42,34 @@ async def test_a_file_of_another_process_is_not_believed(
     assert read_runtime_file(api.service.data_path) is None
 
 
+@pytest.fixture
+def held(data_path: Path) -> Iterator[Path]:
+    """Return a data folder whose lock this process holds, with a runtime file that is believed."""
+    store = Store.open(data_path)
+    write_runtime_file(data_path, "http://127.0.0.1:1", "s")
+    assert read_runtime_file(data_path) is not None
+    yield data_path
+    store.close()
+
+
 @posix
-async def test_only_its_user_can_read_it(api: Running, runtime_folder: Path) -> None:
+def test_only_its_user_can_read_it(held: Path, runtime_folder: Path) -> None:
     (file,) = runtime_folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(runtime_folder.stat().st_mode) == 0o700
     file.chmod(0o644)
-    assert read_runtime_file(api.service.data_path) is None
+    assert read_runtime_file(held) is None
 
 
 @posix
-async def test_a_link_put_in_its_place_is_not_followed(api: Running, runtime_folder: Path) -> None:
+def test_a_link_put_in_its_place_is_not_followed(held: Path, runtime_folder: Path) -> None:
     (file,) = runtime_folder.iterdir()
     elsewhere = file.rename(file.parent.parent / "elsewhere.json")
     file.symlink_to(elsewhere)
-    assert read_runtime_file(api.service.data_path) is None
+    assert read_runtime_file(held) is None
 
 
-async def test_each_data_folder_has_a_file_of_its_own(data_path: Path, tmp_path: Path) -> None:
+def test_each_data_folder_has_a_file_of_its_own(data_path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     first, second = (write_runtime_file(path, "http://127.0.0.1:1", "s") for path in (data_path, other))
     assert first != second
