@@ -194,6 +194,29 @@ async def test_trades_never_past_what_has_settled(binance: BoundSource) -> None:
     assert got.ts[-1] < NOW_NS - 10 * S_NS
 
 
+async def test_trades_no_longer_served_are_not_taken_for_none(shared: Path, clock: Clock) -> None:
+    """The recorded pair begins at id 13,519,807: what was before is not known to be empty."""
+    async with BinanceStandIn(shared=shared, now_ms=NOW_NS // MS_NS) as exchange:
+        urls = dict.fromkeys(("rest_url", "futures_url", "delivery_url"), exchange.url)
+        binance = BoundSource(BINANCE, urls=urls, now_ns=clock.now_ns, sleep=clock.sleep)
+        got = await fetch(binance, "XRP/ETH", DataType.TRADES, "2019-01-01", "2019-12-01")
+        before = await fetch(binance, "XRP/ETH", DataType.TRADES, "2019-01-01", "2019-02-01")
+        await binance.aclose()
+    assert len(got.ts) == 12_477
+    assert got.covered == IntervalSet.of(got.ts[0], parse_time("2019-12-01"))
+    assert not before.pages
+
+
+async def test_stopping_in_the_middle_leaves_nothing_running(binance: BoundSource) -> None:
+    what, it = await dataset(binance, "BTC/USDT", DataType.OHLC, "1m")
+    tasks = asyncio.all_tasks()
+    pages = binance.history(what, it, parse_time("2026-01-01"), parse_time("2026-02-01"))
+    async for _ in pages:
+        break
+    await pages.aclose()
+    assert asyncio.all_tasks() == tasks
+
+
 @pytest.mark.parametrize("symbol", ["BTC/USDT:USDT", "BTC/USD:BTC"])
 async def test_funding_over_several_pages(binance: BoundSource, symbol: str) -> None:
     got = await fetch(binance, symbol, DataType.FUNDING, "2021-01-01", "2025-01-01")

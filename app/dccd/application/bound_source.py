@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from dccd.domain.capability import Capability
@@ -26,6 +27,8 @@ __all__ = ["BoundSource", "Estimate", "FetchedPage"]
 # A person waits for the first answers: fail soon, with a sentence, rather than try for a minute.
 _SOON = Backoff(attempts=3)
 _CLOCK_FRESH_NS = HOUR_NS
+# Locating a range among ids takes several requests: of more gaps than this the whole is counted.
+_COUNTED_GAPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,14 @@ class Estimate:
     weight: int
     seconds: float
     bottleneck: str
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The oldest row there is, and whether it shows that there was never an older one."""
+
+    ts_ns: int
+    proven: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,7 @@ class BoundSource:
         self._instruments: InstrumentList | None = None
         self._listing = asyncio.Lock()
         self._clocks: dict[str, _Clock] = {}
-        self._earliest: dict[DatasetId, int] = {}
+        self._earliest: dict[DatasetId, _First] = {}
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -199,7 +210,7 @@ class BoundSource:
         return self._now_ns() + await self.clock_offset_ns(market)
 
     async def earliest_ns(self, dataset: DatasetId, instrument: Instrument) -> int:
-        """A moment before which the exchange has nothing of this, and about the first it has.
+        """A moment before which the exchange serves nothing of this, and about the first it does.
 
         Raises
         ------
@@ -215,16 +226,17 @@ class BoundSource:
         if capability.lookback_s is not None:
             return now_ns - capability.lookback_s * S_NS
         if dataset not in self._earliest:
-            found = await self._first_ns(target, history, now_ns)
+            found = await self._first(target, history, now_ns)
             if found is None:
                 raise InvalidRange(f"{self.name} has no {dataset.data_type} of {dataset.symbol} yet.")
             self._earliest[dataset] = found
-        return self._earliest[dataset]
+        return self._earliest[dataset].ts_ns
 
-    async def _first_ns(self, target: Target, history: ByWindow | ById | ByCursor, now_ns: int) -> int | None:
+    async def _first(self, target: Target, history: ByWindow | ById | ByCursor, now_ns: int) -> _First | None:
         if isinstance(history, ById):
             oldest = await IdHistory(self._http.fetch, target, history).oldest()
-            return oldest[1] if oldest else None
+            # Ids count from 0 or 1: where the oldest is another, older rows were, and are served no more.
+            return _First(oldest[1], oldest[0] <= 1) if oldest else None
         columns: Columns
         if isinstance(history, ByCursor):
             cursor = history.start(target, 0, now_ns)
@@ -232,24 +244,25 @@ class BoundSource:
             page = await self._http.fetch(request, lambda response: history.parse(target, response, cursor))
             columns = page.columns
         elif history.first is None:
-            return 0
+            return _First(0, proven=True)
         else:
             columns = await self._http.fetch(
                 history.first(target), lambda response: history.parse(target, response)
             )
         ts = columns["ts"]
-        return ts[0] if ts else None  # type: ignore[return-value]
+        return _First(ts[0], proven=True) if ts else None  # type: ignore[arg-type]
 
     # History
 
     async def history(
         self, dataset: DatasetId, instrument: Instrument, start_ns: int, end_ns: int
-    ) -> AsyncIterator[FetchedPage]:
+    ) -> AsyncGenerator[FetchedPage, None]:
         """Rows of ``[start_ns, end_ns)`` in order, with the coverage they prove.
 
         Nothing is fetched or covered past what has settled by the exchange's clock, nor is the bar still
-        open; what lies before the exchange's first row is covered without asking further. For order
-        books the range is not looked at: one snapshot of now comes, covering nothing.
+        open. What lies before the very first row is covered without asking further; what an exchange once
+        had and serves no more is not. For order books the range is not looked at: one snapshot of now
+        comes, covering nothing.
 
         Raises
         ------
@@ -272,16 +285,20 @@ class BoundSource:
         except InvalidRange:
             earliest_ns = end_ns
         if start_ns < earliest_ns:
-            yield FetchedPage({"ts": []}, 0, IntervalSet.of(start_ns, earliest_ns))
+            if dataset not in self._earliest or self._earliest[dataset].proven:
+                yield FetchedPage({"ts": []}, 0, IntervalSet.of(start_ns, earliest_ns))
             start_ns = earliest_ns
+        if start_ns >= end_ns:
+            return
         if isinstance(history, ByWindow):
             pages = by_window(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
         elif isinstance(history, ById):
             pages = by_id(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
         else:
             pages = by_cursor(self._http.fetch, target, history, start_ns, end_ns)
-        async for page in pages:
-            yield page
+        async with aclosing(pages):
+            async for page in pages:
+                yield page
 
     async def _settled(
         self, dataset: DatasetId, instrument: Instrument, start_ns: int, end_ns: int
@@ -313,7 +330,7 @@ class BoundSource:
     # Plans
 
     async def estimate(self, dataset: DatasetId, instrument: Instrument, todo: IntervalSet) -> Estimate:
-        """What fetching `todo` would take; trades are counted by their ids, exactly."""
+        """What fetching `todo` would take; trades are counted by their ids (of many gaps, by share)."""
         history = self.source.history[dataset.data_type]
         target = Target(instrument, dataset.span, dataset.depth)
         self.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
@@ -322,11 +339,13 @@ class BoundSource:
             rows, requests = 2 * (dataset.depth or 0), 1
         elif isinstance(history, ById):
             ids = IdHistory(self._http.fetch, target, history)
-            rows = requests = 0
-            for start_ns, end_ns in todo:
-                found = await ids.locate(start_ns, end_ns)
-                count = found.stop_id - found.first_id if found else 0
-                rows, requests = rows + count, requests - (-count // history.rows)
+            counted = (
+                todo if len(todo) <= _COUNTED_GAPS else IntervalSet.of(todo.start_ns or 0, todo.end_ns or 0)
+            )
+            found = [await ids.locate(start, end) for start, end in counted]
+            rows = sum(each.stop_id - each.first_id for each in found if each is not None)
+            rows = rows * todo.length_ns // (counted.length_ns or 1)
+            requests = len(todo) + rows // history.rows
             request = history.request(target, 0, history.rows)
         elif isinstance(history, ByCursor):
             rows = sum(round((end - start) / S_NS / history.typical_s) for start, end in todo)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -55,7 +56,9 @@ class FetchedPage:
     cursor: str | None = None
 
 
-async def in_order(jobs: Iterable[Callable[[], Coroutine[Any, Any, T]]], in_flight: int) -> AsyncIterator[T]:
+async def in_order(
+    jobs: Iterable[Callable[[], Coroutine[Any, Any, T]]], in_flight: int
+) -> AsyncGenerator[T, None]:
     """Run up to `in_flight` jobs at once and yield their results in the jobs' order.
 
     The first failure, in that order, is raised; leaving early cancels what is under way.
@@ -126,7 +129,7 @@ def windows(target: Target, history: ByWindow, start_ns: int, end_ns: int) -> It
 
 async def by_window(
     ask: Ask, target: Target, history: ByWindow, start_ns: int, end_ns: int, in_flight: int
-) -> AsyncIterator[FetchedPage]:
+) -> AsyncGenerator[FetchedPage, None]:
     """Bars that open in ``[start_ns, end_ns)``; the caller has left out the bar still open."""
     assert target.span is not None
     span = target.span
@@ -154,8 +157,9 @@ async def by_window(
         return fetch
 
     tiles = windows(target, history, start_ns, end_ns)
-    async for page in in_order((job(first, stop) for first, stop in tiles), in_flight):
-        yield page
+    async with aclosing(in_order((job(first, stop) for first, stop in tiles), in_flight)) as pages:
+        async for page in pages:
+            yield page
 
 
 # Ids
@@ -198,9 +202,11 @@ class IdHistory:
         The newest row is asked for first: what it shows was so when ``end_ns`` had long passed.
         """
         newest = _first(await self._rows(self._history.latest(self._target)), last=True)
-        oldest = await self.oldest() if newest is not None else None
-        if newest is None or oldest is None:
+        if newest is None:
             return None
+        oldest = await self.oldest()
+        if oldest is None:
+            raise MalformedPayload(f"There is a row with id {newest[0]}, but none from the first id on.")
         first_id = await self._first_at(start_ns, oldest, newest)
         stop_id = await self._first_at(end_ns, oldest, newest)
         return IdRange(first_id, stop_id) if first_id < stop_id else None
@@ -255,7 +261,7 @@ def _first(columns: Columns, *, last: bool = False) -> tuple[int, int] | None:
 
 async def by_id(
     ask: Ask, target: Target, history: ById, start_ns: int, end_ns: int, in_flight: int
-) -> AsyncIterator[FetchedPage]:
+) -> AsyncGenerator[FetchedPage, None]:
     """Rows of ``[start_ns, end_ns)``; the caller has made sure that `end_ns` has settled.
 
     A page proves its time up to its last row's, which the next page may go on with; the last page proves
@@ -276,11 +282,12 @@ async def by_id(
         return fetch
 
     proven_ns = start_ns
-    async for stop_id, columns in in_order((job(first_id) for first_id in starts), in_flight):
-        ts: Sequence[int] = columns["ts"]  # type: ignore[assignment]
-        upto_ns = end_ns if stop_id == found.stop_id else max(proven_ns, min(end_ns, ts[-1] if ts else 0))
-        covered, proven_ns = IntervalSet.of(proven_ns, upto_ns), upto_ns
-        yield FetchedPage(columns, len(ts), covered, str(stop_id))
+    async with aclosing(in_order((job(first_id) for first_id in starts), in_flight)) as pages:
+        async for stop_id, columns in pages:
+            ts: Sequence[int] = columns["ts"]  # type: ignore[assignment]
+            upto_ns = end_ns if stop_id == found.stop_id else max(proven_ns, min(end_ns, ts[-1] if ts else 0))
+            covered, proven_ns = IntervalSet.of(proven_ns, upto_ns), upto_ns
+            yield FetchedPage(columns, len(ts), covered, str(stop_id))
 
 
 # Cursors
@@ -292,7 +299,7 @@ def _parse_at(history: ByCursor, target: Target, cursor: str, response: Response
 
 async def by_cursor(
     ask: Ask, target: Target, history: ByCursor, start_ns: int, end_ns: int
-) -> AsyncIterator[FetchedPage]:
+) -> AsyncGenerator[FetchedPage, None]:
     """Rows of ``[start_ns, end_ns)``, oldest first, each answer naming the next page's cursor.
 
     Raises

@@ -157,6 +157,15 @@ async def test_what_came_before_a_failure_stands_and_the_rest_is_cancelled() -> 
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_leaving_early_cancels_what_is_under_way() -> None:
+    bars = Bars(minutes(*range(100)))
+    pages = by_window(bars.ask, BARS, bars.history(), 0, 100 * MINUTE_NS, 6)
+    async for _ in pages:
+        break
+    await pages.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_no_more_than_so_many_jobs_run_at_once() -> None:
     running = most = 0
 
@@ -265,6 +274,20 @@ async def test_pages_that_shrink_leave_no_hole() -> None:
     ids, covered, _ = await exchange.fetched(0, 95 * S_NS)
     assert ids == list(range(95))
     assert covered == IntervalSet.of(0, 95 * S_NS)
+
+
+async def test_a_first_id_that_is_not_served_is_no_proof_of_nothing() -> None:
+    exchange = Trades([(number, number * S_NS) for number in range(100)])
+    inner = exchange.ask
+
+    async def forgetful(request: Request, parse: Callable[[Response], Any]) -> Any:
+        if request.query[0] == ("id", "0"):
+            return parse(Response(200, {}, b"[]"))
+        return await inner(request, parse)
+
+    exchange.ask = forgetful  # type: ignore[method-assign]
+    with pytest.raises(MalformedPayload, match="none from the first id on"):
+        await exchange.fetched(0, 50 * S_NS)
 
 
 async def test_no_trades_at_all_is_covered_and_empty() -> None:
