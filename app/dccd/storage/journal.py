@@ -157,9 +157,9 @@ class Journal:
         return self._file.size
 
     @property
-    def last_seq(self) -> int:
-        """Sequence number of the newest frame, 0 without one."""
-        return self._seq
+    def usable(self) -> bool:
+        """Whether it takes pages; after a failed sync or close it does not, and can still be read."""
+        return self._broken is None
 
     def append(
         self,

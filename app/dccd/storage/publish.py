@@ -59,6 +59,11 @@ class Publisher:
         with self._mutex:
             turn = self._turns[dataset]
         with turn, self._unpublished.pinned(dataset) as frames:
+            for journal in {frame.journal for frame in frames}:
+                # NTFS keeps the order of renames and removals but has no call to make them durable: should it
+                # lose the new file's name, it has lost the journal's removal too, and the pages must be there.
+                if journal.usable:
+                    journal.sync()
             end = _ALL[1] if before_ns is None else dataset.period(before_ns).interval.start_ns
             covered = IntervalSet(item for frame in frames for item in frame.cover_due.clip(0, end))
             periods = {
