@@ -1,0 +1,256 @@
+"""The command line against the stand-in exchange: what is printed, the exit status, what is stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from dccd.domain.timeutils import MS_NS, parse_time
+from dccd.interfaces.cli.main import run
+from tests.exchanges.binance import BinanceStandIn
+from tests.exchanges.engine import Fault, Request, Response, in_thread
+
+NOW_MS = parse_time("2024-03-01T12:20:00Z") // MS_NS
+HOURLY = ("binance", "BTC/USDT", "--span", "1h")
+
+Dccd = Callable[..., int]
+
+
+@pytest.fixture
+def exchange() -> Iterator[BinanceStandIn]:
+    stand_in = BinanceStandIn(now_ms=NOW_MS, trades_per_s=1)
+    with in_thread(stand_in):
+        yield stand_in
+
+
+@pytest.fixture
+def places(exchange: BinanceStandIn, tmp_path: Path) -> list[str]:
+    config = tmp_path / "config.toml"
+    config.write_text(exchange.config)
+    return ["--config", str(config), "--data-path", str(tmp_path / "data")]
+
+
+@pytest.fixture
+def dccd(places: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Dccd:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    (tmp_path / "run").mkdir(mode=0o700)
+    return lambda *arguments: run([*arguments, *places])
+
+
+@pytest.fixture
+def start_dccd(places: list[str], dccd: Dccd) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the command as a process of its own; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dccd", *arguments, *places],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"DISPLAY": "", "WAYLAND_DISPLAY": ""},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_download_read_and_export(
+    dccd: Dccd, capsys: pytest.CaptureFixture[str], tmp_path: Path, exchange: BinanceStandIn
+) -> None:
+    assert dccd("backfill", *HOURLY, "--start", "2024-02-01") == 0
+    assert "708 rows stored" in capsys.readouterr().out
+    asked = exchange.count("/api/v3/klines")
+
+    assert dccd("backfill", *HOURLY, "--start", "2024-02-01") == 0
+    assert "nothing was missing" in capsys.readouterr().out
+    assert exchange.count("/api/v3/klines") == asked
+
+    assert dccd("inventory", "--json") == 0
+    (dataset,) = json.loads(capsys.readouterr().out)
+    assert (dataset["id"], dataset["rows"], dataset["complete"]) == ("binance:BTC-USDT:ohlc:1h", 708, True)
+
+    assert dccd("read", *HOURLY, "--format", "json", "--start", "2024-03-01") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["ts"] for row in rows] == [f"2024-03-01T{hour:02d}:00:00Z" for hour in range(12)]
+
+    assert dccd("read", *HOURLY) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 51
+    assert "more rows" in printed.err
+
+    assert dccd("export", *HOURLY, "--to", str(tmp_path / "out")) == 0
+    (file,) = (tmp_path / "out").rglob("*.parquet")
+    assert pq.read_table(file).num_rows == 708
+
+
+def test_gaps_are_listed_and_filled(
+    dccd: Dccd, capsys: pytest.CaptureFixture[str], exchange: BinanceStandIn
+) -> None:
+    refusal = Response(400, b'{"code":-1000,"msg":"An unknown error occurred"}')
+    late = parse_time("2024-01-20") // MS_NS
+
+    def asks_for_late_bars(request: Request) -> bool:
+        return int(request.query["startTime"][:13]) >= late
+
+    exchange.faults.append(
+        Fault("answer", "/api/v3/klines", when=asks_for_late_bars, times=None, response=refusal)
+    )
+    assert dccd("backfill", *HOURLY, "--start", "2024-01-01", "--end", "2024-03-01") == 1
+    capsys.readouterr()
+
+    exchange.faults.clear()
+    assert dccd("gaps", *HOURLY) == 0
+    assert "binance:BTC-USDT:ohlc:1h" in capsys.readouterr().out
+    assert dccd("gaps", *HOURLY, "--fill") == 0
+    capsys.readouterr()
+    assert dccd("gaps", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("backfill", "binanse", "BTC/USDT"), 2, "no exchange 'binanse'"),
+        (("backfill", "binance", "BTC/USDX"), 2, "lists no 'BTC/USDX'"),
+        (("backfill", "binance", "BTC/USDT", "--span", "7m"), 2, "7m"),
+        (("backfill", "binance", "BTC/USDT", "--span", "soon"), 2, "not a span"),
+        (("backfill", *HOURLY, "--start", "2024-02-02", "--end", "2024-02-01"), 2, "ends"),
+        (("backfill", *HOURLY, "--start", "2030-01-01"), 2, "future"),
+        (("backfill", *HOURLY, "--start", "yesterday"), 2, "not a time"),
+        (("backfill", "binance", "BTC/USDT", "--type", "funding"), 2, "funding"),
+        (("read", *HOURLY), 2, "stored"),
+        (("export", *HOURLY, "--to", "out"), 2, "stored"),
+        (("gaps", "binance"), 2, "exchange and a symbol"),
+        (("read",), 2, "EXCHANGE"),
+        (("dance",), 2, "dance"),
+    ],
+)
+def test_wrong_use_is_one_clear_sentence(
+    dccd: Dccd, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    assert dccd(*arguments) == status
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_no_network_says_so(dccd: Dccd, capsys: pytest.CaptureFixture[str], places: list[str]) -> None:
+    Path(places[1]).write_text('[sources.binance]\nrest_url = "http://127.0.0.1:9"\n')
+    assert dccd("backfill", *HOURLY) == 1
+    assert "127.0.0.1" in capsys.readouterr().err
+
+
+def test_a_corrupt_configuration_names_the_line(
+    dccd: Dccd, capsys: pytest.CaptureFixture[str], places: list[str]
+) -> None:
+    Path(places[1]).write_text("[settings]\ntheme = purple\n")
+    for command in (("validate",), ("inventory",)):
+        assert dccd(*command) == 2
+        assert "line 2" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_is_a_file(
+    dccd: Dccd, capsys: pytest.CaptureFixture[str], places: list[str]
+) -> None:
+    Path(places[3]).write_text("")
+    assert dccd("inventory") == 1
+    assert places[3] in capsys.readouterr().err
+
+
+def test_ctrl_c_loses_nothing(
+    start_dccd: Callable[..., subprocess.Popen[str]],
+    dccd: Dccd,
+    capsys: pytest.CaptureFixture[str],
+    exchange: BinanceStandIn,
+) -> None:
+    exchange.latency_s = 0.2
+    command = ("backfill", "binance", "BTC/USDT", "--span", "1m", "--start", "2023-06-01")
+    process = start_dccd(*command)
+    _wait_for(lambda: exchange.count("/api/v3/klines") > 40)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "goes on from there" in errors
+
+    exchange.latency_s = 0
+    before = exchange.count("/api/v3/klines")
+    assert dccd(*command) == 0
+    # Some pages were stored before the interruption, and those were not asked for again.
+    assert exchange.count("/api/v3/klines") - before < 396
+    capsys.readouterr()
+    assert dccd("inventory", "--json") == 0
+    (dataset,) = json.loads(capsys.readouterr().out)
+    assert dataset["rows"] == 274 * 1440 + 739  # the bar that closed this second may still change
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_serve_hands_over_and_ends_cleanly(
+    start_dccd: Callable[..., subprocess.Popen[str]],
+    dccd: Dccd,
+    capsys: pytest.CaptureFixture[str],
+    how: signal.Signals,
+) -> None:
+    server = start_dccd("serve")
+    assert server.stdout is not None
+    assert "dccd serves" in server.stdout.readline()
+    assert "http://127.0.0.1:" in server.stdout.readline()
+
+    # A second program on the folder works through the first.
+    assert dccd("backfill", *HOURLY, "--start", "2024-02-01") == 0
+    capsys.readouterr()
+    assert dccd("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["running"] is True
+    assert dccd("open") == 0
+    assert "#ticket=" in capsys.readouterr().out
+    assert dccd("serve") == 1
+    assert "pid" in capsys.readouterr().err
+
+    server.send_signal(how)
+    server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert dccd("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["running"] is False
+
+
+def test_without_a_display_the_app_goes_on_as_serve(start_dccd: Callable[..., subprocess.Popen[str]]) -> None:
+    app = start_dccd()
+    assert app.stdout is not None
+    assert app.stderr is not None
+    assert "display" in app.stderr.readline()
+    assert "dccd serves" in app.stdout.readline()
+    app.send_signal(signal.SIGTERM)
+    app.communicate(timeout=20)
+    assert app.returncode == 0
+
+
+def test_in_a_pipe_that_closes_reading_ends_quietly(
+    start_dccd: Callable[..., subprocess.Popen[str]], dccd: Dccd
+) -> None:
+    assert dccd("backfill", "binance", "BTC/USDT", "--span", "1m", "--start", "2024-02-01") == 0
+    process = start_dccd("read", "binance", "BTC/USDT", "--span", "1m", "--format", "csv")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("ts,open")
+    process.stdout.close()
+    assert process.wait(timeout=30) == 0
+
+
+def _wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
