@@ -19,7 +19,7 @@ from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import MS_NS
 from dccd.domain.types import DataType, InstrumentType, Market
-from dccd.sources.base import ByCursor, Response, Target
+from dccd.sources.base import ByCursor, ByWindow, Response, Target
 from dccd.sources.binance import BINANCE
 from tests import needs
 from tests.contract.excused_binance import EXCUSED
@@ -238,6 +238,23 @@ def test_whole_listings(shared: Path, file: str, market: Market, count: int, wan
     assert len(found) > count
     for name in wanted:
         assert found.resolve(name).native == "".join(re.split(r"[/:]", name)[:2])
+
+
+def test_every_real_bar_is_read_bit_for_bit(shared: Path) -> None:
+    history = BINANCE.history[DataType.OHLC]
+    assert isinstance(history, ByWindow)
+    spot = Instrument("binance", Symbol("X", "Y"), "XY", Market.SPOT, InstrumentType.SPOT)
+    place = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "quote_volume": 7, "trades": 8}
+    place |= {"taker_buy_volume": 9, "taker_buy_quote_volume": 10}
+    count = 0
+    for path in sorted((shared / "datasets" / "binance_klines").glob("*.jsonl.gz")):
+        lines = gzip.decompress(path.read_bytes()).splitlines()
+        columns = history.parse(Target(spot), Response(200, {}, b"[" + b",".join(lines) + b"]"))
+        rows = [json.loads(line) for line in lines]
+        for name, at in place.items():
+            assert list(columns[name]) == [float(row[at]) for row in rows]
+        count += len(rows)
+    assert count == 129_329
 
 
 def test_how_many_pass_and_how_many_are_excused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from dccd.domain.timeutils import HOUR_NS, S_NS
 from dccd.domain.types import DataType, Market, Mode
 from dccd.sources.base import ByCursor, ById, ByWindow, Listing, Response, Snapshot, Source, Target
 from dccd.transport.http import IN_FLIGHT, HttpTransport
-from dccd.transport.paginate import FetchedPage, IdHistory, by_cursor, by_id, by_window
+from dccd.transport.paginate import FetchedPage, IdHistory, by_cursor, by_id, by_window, finite
 from dccd.transport.retry import Backoff, Sleep
 
 __all__ = ["BoundSource", "Estimate", "FetchedPage"]
@@ -319,7 +319,7 @@ class BoundSource:
         await self.clock_offset_ns(target.instrument.market)
 
         def parse(response: Response) -> Columns:
-            columns = dict(history.parse(target, response))
+            columns = dict(finite(history.parse(target, response)))
             count = len(columns["side"])
             columns.setdefault("ts", [response.received_ns] * count)
             return columns | {"recv_ts": [response.received_ns] * count}

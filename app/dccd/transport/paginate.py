@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from math import isfinite
 from operator import le
 from typing import Any, Protocol, TypeVar
 
@@ -81,11 +82,24 @@ async def in_order(
 
 
 def _ts(columns: Columns) -> Sequence[int]:
-    """The times of a page, checked to be in order."""
-    ts: Sequence[int] = columns["ts"]  # type: ignore[assignment]
-    if not all(map(le, ts, islice(ts, 1, None))):
-        raise MalformedPayload("A page of history is not in order of time.")
-    return ts
+    """The times of a page."""
+    return columns["ts"]  # type: ignore[return-value]
+
+
+def finite(columns: Columns) -> Columns:
+    """The same columns, once it is sure that no price or amount is infinite or not a number.
+
+    JSON has neither, but a string may say ``"NaN"``. A sum is not finite if any of its terms is not.
+    """
+    for name, column in columns.items():
+        if column and isinstance(column[0], float):
+            try:
+                total = sum(column)  # type: ignore[arg-type]
+            except TypeError:  # some are null
+                total = sum(value for value in column if value is not None)  # type: ignore[misc]
+            if not isfinite(total):
+                raise MalformedPayload(f"A page has a {name} that is not a number.")
+    return columns
 
 
 def _cut(columns: Columns, first: int, stop: int) -> Columns:
@@ -96,8 +110,10 @@ def _cut(columns: Columns, first: int, stop: int) -> Columns:
 
 
 def _within(columns: Columns, start_ns: int, end_ns: int) -> Columns:
-    """Rows of ``[start_ns, end_ns)``."""
-    ts = _ts(columns)
+    """Rows of ``[start_ns, end_ns)`` of a page that has to be sound and in order of time."""
+    ts = _ts(finite(columns))
+    if not all(map(le, ts, islice(ts, 1, None))):
+        raise MalformedPayload("A page of history is not in order of time.")
     return _cut(columns, bisect_left(ts, start_ns), bisect_left(ts, end_ns))
 
 
@@ -248,7 +264,7 @@ class IdHistory:
                 break  # nothing from here on: the ids up to `stop_id` are missing
             if ids[0] < first_id or not all(map(le, ids, islice(ids, 1, None))):
                 raise MalformedPayload(f"Rows from id {first_id} on begin at {ids[0]} or are not in order.")
-            parts.append(_cut(rows, 0, bisect_left(ids, stop_id)))
+            parts.append(_cut(finite(rows), 0, bisect_left(ids, stop_id)))
             first_id = ids[-1] + 1
         return _joined(parts)
 

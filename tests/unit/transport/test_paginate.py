@@ -4,7 +4,7 @@ import asyncio
 import random
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,16 @@ from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import MINUTE_NS, S_NS
 from dccd.domain.types import InstrumentType, Market
 from dccd.sources.base import ByCursor, ById, ByWindow, Page, Request, Response, Target
-from dccd.transport.paginate import FetchedPage, IdHistory, by_cursor, by_id, by_window, in_order, windows
+from dccd.transport.paginate import (
+    FetchedPage,
+    IdHistory,
+    by_cursor,
+    by_id,
+    by_window,
+    finite,
+    in_order,
+    windows,
+)
 
 PAIR = Instrument("x", Symbol("BTC", "USDT"), "BTCUSDT", Market.SPOT, InstrumentType.SPOT)
 BARS = Target(PAIR, Span.parse("1m"))
@@ -127,6 +136,23 @@ async def test_rows_out_of_order_are_an_error() -> None:
     )
     with pytest.raises(MalformedPayload, match="order of time"):
         await collected(by_window(bars.ask, BARS, backwards, 0, 10 * MINUTE_NS, 4))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+async def test_what_is_no_number_is_an_error(bad: float) -> None:
+    for column in ([1.0, bad, 2.0], [bad], [1.0, None, bad]):
+        with pytest.raises(MalformedPayload, match="price that is not a number"):
+            finite({"ts": [1, 2, 3], "price": column})
+    bars = Bars(minutes(*range(3)))
+    history = replace(bars.history(), parse=lambda target, r: {"ts": minutes(0), "open": [bad]})
+    with pytest.raises(MalformedPayload, match="open that is not a number"):
+        await collected(by_window(bars.ask, BARS, history, 0, 3 * MINUTE_NS, 4))
+
+
+def test_missing_numbers_are_no_fault() -> None:
+    for column in ([], [None, None], [1.0, None], [None, 1.0], ["NaN"], [1e300, -1e300]):
+        columns = {"ts": [1] * len(column), "price": column}
+        assert finite(columns) is columns
 
 
 def test_windows_respect_the_longest_an_exchange_accepts() -> None:
