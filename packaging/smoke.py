@@ -127,14 +127,17 @@ class Program:
 
     def run(self, *arguments: str) -> str:
         """Run one command to its end and return what it printed."""
-        done = subprocess.run(
-            [*self.command, *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*self.command, *arguments],
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SmokeFailure(f"dccd {' '.join(arguments)} did not end in {PATIENCE_S:.0f} s.") from error
         if done.returncode:
             raise SmokeFailure(
                 f"dccd {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -235,9 +238,11 @@ def main() -> None:
     parser.add_argument("--source", action="store_true", help="the sources, by this Python")
     parser.add_argument("--screenshot", type=Path, help="file to keep a picture of the last window in")
     arguments = parser.parse_args()
-    commands = [[str(path.resolve())] for path in arguments.programs or BUILT]
-    if arguments.source:
-        commands = [[sys.executable, "-m", "dccd"]]
+    programs = [] if arguments.source else [path.resolve() for path in arguments.programs or BUILT]
+    for path in programs:
+        if not path.is_file():
+            parser.error(f"there is no {path}; build it with packaging/build.py")
+    commands = [[str(path)] for path in programs] or [[sys.executable, "-m", "dccd"]]
     if missing := [tool for tool in ("Xvfb", "openbox") if shutil.which(tool) is None]:
         parser.error(f"no {' and no '.join(missing)} on PATH: apt install xvfb openbox")
     for command in commands:
