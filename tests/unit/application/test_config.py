@@ -76,7 +76,7 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[settings]\ntheme = \n", r"x\.toml is not valid TOML: .*line 2.*Mend that line"),
-        ('[settings]\n\ntheme = "pink"\n', r"x\.toml, line 3: settings\.theme: .*'system', 'light' or 'dark'"),
+        ('[settings]\n\ntheme = "pink"\n', r"x\.toml, line 3: settings\.theme: .*'light' or 'dark'"),
         ("[settings]\ncolour = 1\n", r"x\.toml, line 2: unknown setting settings\.colour"),
         ("[setings]\n", r"x\.toml, line 1: unknown setting setings"),
         ('[sources.binance]\nrest_url = "x.com"\n', r"line 1: sources\.binance: rest_url must be"),

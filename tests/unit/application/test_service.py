@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,7 +69,7 @@ async def test_trades_of_a_stretch(service: Service) -> None:
     assert (run.progress.done, run.progress.total, run.progress.unit) == (7_200, 7_200, "seconds")
     dataset = DatasetId.parse("binance:BTC-USDT:trades")
     stored = table(service, dataset)
-    ids = stored.column("tid_num").to_pylist()
+    ids: list[Any] = stored.column("tid_num").to_pylist()
     assert len(ids) == run.rows_written > 7_000
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     assert await service.gaps(dataset) == []
@@ -356,7 +357,7 @@ async def test_pages_split_rows_of_one_instant_without_loss(service: Service, *,
         None,
     )
     log.finish()
-    found: list[int] = []
+    found: list[Any] = []
     cursor = None
     while True:
         page = await service.rows(dataset, limit=3, cursor=cursor, descending=descending)
