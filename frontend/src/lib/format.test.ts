@@ -85,7 +85,7 @@ describe("exact numbers", () => {
   });
 
   test("are the same number when read back", () => {
-    for (const value of [5e-324, 1.7976931348623157e308, 4.35e-9, 1.2345678901234568e23]) {
+    for (const value of [5e-324, 1.7976931348623157e308, 4.35e-9, 2 ** 80]) {
       expect(Number(formatExact(value))).toBe(value);
     }
   });

@@ -79,7 +79,7 @@ export class SeriesChart {
   /** Draw `data`, with the view on the stretch `shown`. */
   show(data: Chart, shown: TimeWindow): void {
     const { t, o, h, l, c, v } = data.bars;
-    this.#step_s = Math.max(1, data.span_s);
+    this.#step_s = Math.max(1, data.span_s, nearest(t));
     this.#times = withBlanks(t, this.#step_s, BLANKS_MAX);
     this.#bars = data.bars;
     this.#index = new Map(t.map((time, position) => [time, position]));
@@ -103,10 +103,14 @@ export class SeriesChart {
       }),
     );
     this.#line?.setData(
-      this.#times.map((second) => {
+      this.#times.map((second, place) => {
         const i = at(second);
         const time = second as UTCTimestamp;
-        return i === undefined ? { time } : { time, value: c[i] ?? 0 };
+        if (i === undefined) return { time };
+        // A line is drawn over a gap unless its last point before it is transparent.
+        const isLast =
+          place + 1 < this.#times.length && at(this.#times[place + 1] ?? 0) === undefined;
+        return { time, value: c[i] ?? 0, ...(isLast ? { color: "transparent" } : {}) };
       }),
     );
     this.#volume?.setData(
@@ -230,6 +234,15 @@ export class SeriesChart {
       return getComputedStyle(probe).color;
     };
   }
+}
+
+/** The shortest way between neighbours: of funding rates it is hours, however finely they are asked for. */
+function nearest(times: readonly number[]): number {
+  let least = Infinity;
+  for (let index = 1; index < times.length; index += 1) {
+    least = Math.min(least, (times[index] ?? 0) - (times[index - 1] ?? 0));
+  }
+  return Number.isFinite(least) ? least : 0;
 }
 
 /** Digits after the point that tell the values of a series apart, at most ten. */
