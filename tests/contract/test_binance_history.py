@@ -349,5 +349,22 @@ async def test_estimates_say_what_a_fetch_takes(exchange: BinanceStandIn, binanc
     assert found.seconds > 60
 
 
+async def test_a_clock_that_is_set_is_noticed(binance: BoundSource, clock: Clock) -> None:
+    """Ours jumps ahead by five minutes between two downloads; the exchange's does not."""
+    for _ in range(2):
+        got = await fetch(binance, "BTC/USDT", DataType.TRADES, NOW_NS - MINUTE_NS, NOW_NS + HOUR_NS)
+        assert got.covered.end_ns == NOW_NS // MS_NS * MS_NS - 10 * S_NS
+        clock.ns += SKEW_NS
+
+
+async def test_the_clock_is_asked_for_once(exchange: BinanceStandIn) -> None:
+    url = exchange.url
+    binance = BoundSource(BINANCE, urls=dict.fromkeys(("rest_url", "futures_url", "delivery_url"), url))
+    for _ in range(3):
+        await binance.clock_offset_ns(Market.SPOT)
+    await binance.aclose()
+    assert exchange.count("/api/v3/time") == 1
+
+
 async def test_the_clock_is_measured_against_the_exchanges(binance: BoundSource) -> None:
     assert abs(await binance.clock_offset_ns(Market.LINEAR) - SKEW_NS) <= MS_NS

@@ -62,8 +62,16 @@ class _First:
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
+    """An exchange's clock minus ours, and when that was measured by our two clocks."""
+
     offset_ns: int
-    measured_ns: int
+    wall_ns: int
+    monotonic_ns: int
+
+    def holds(self, wall_ns: int, monotonic_ns: int) -> bool:
+        """Whether it may still be believed: not for long, and not once our clock was set or we slept."""
+        elapsed_ns = monotonic_ns - self.monotonic_ns
+        return elapsed_ns < _CLOCK_FRESH_NS and abs(wall_ns - self.wall_ns - elapsed_ns) < S_NS
 
 
 class BoundSource:
@@ -80,8 +88,8 @@ class BoundSource:
         Address of an HTTP proxy.
     backoff : Backoff, optional
         How often and how patiently a page is tried.
-    now_ns, sleep
-        Our clock, and how to wait by it.
+    now_ns, monotonic_ns, sleep
+        Our clock, one that nobody sets, and how to wait.
     """
 
     def __init__(
@@ -93,12 +101,13 @@ class BoundSource:
         proxy: str | None = None,
         backoff: Backoff | None = None,
         now_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.source = source
         self.id, self.name, self.capabilities = source.id, source.name, source.capabilities
         self.listing_errors: dict[str, ExchangeError] = {}
-        self._now_ns = now_ns
+        self._now_ns, self._monotonic_ns = now_ns, monotonic_ns
         self._http = HttpTransport(
             source,
             urls=urls or {},
@@ -190,18 +199,22 @@ class BoundSource:
     # Time
 
     async def clock_offset_ns(self, market: Market | None = None) -> int:
-        """The exchange's clock minus ours, nanoseconds; measured against a market's host, kept an hour."""
+        """The exchange's clock minus ours, nanoseconds; measured against a market's host.
+
+        Measured anew after an hour, and whenever our clock was set or the machine slept: coverage must
+        not run ahead of the exchange because our clock does.
+        """
         host = self.source.host_of[market] if market is not None else next(iter(self.source.hosts))
         known = self._clocks.get(host)
         now_ns = self._now_ns()
-        if known is None or not 0 <= now_ns - known.measured_ns < _CLOCK_FRESH_NS:
+        if known is None or not known.holds(now_ns, self._monotonic_ns()):
             request = self.source.hosts[host].clock
             if request is None:
                 return 0
             # Read at half of the round trip: what is left is half of it at most.
             told_ns = await self._http.fetch(request, self.source.clock_ns, backoff=_SOON)
             after_ns = self._now_ns()
-            known = _Clock(told_ns - (now_ns + after_ns) // 2, after_ns)
+            known = _Clock(told_ns - (now_ns + after_ns) // 2, after_ns, self._monotonic_ns())
             self._clocks[host] = known
             self._http.offset_ns = known.offset_ns
         return known.offset_ns
