@@ -76,23 +76,21 @@ class Catalog:
             self._keep(info)
             _write(self._connection, [info], [])
 
-    def drop_path(self, path: str) -> None:
+    def drop(self, info: FileInfo) -> None:
         """Take note of a file that is gone."""
         with self._mutex:
-            for dataset, files in self._files.items():
-                for period, info in list(files.items()):
-                    if info.path == path:
-                        del files[period]
-                        self._covered.pop(dataset, None)
-            _write(self._connection, [], [path])
+            self._files.get(info.footer.dataset, {}).pop(info.period, None)
+            self._covered.pop(info.footer.dataset, None)
+            _write(self._connection, [], [info.path])
 
-    def refresh(self, unreadable: Callable[[str, CorruptFile], None]) -> None:
+    def refresh(self, unreadable: Callable[[str, CorruptFile, FileInfo | None], None]) -> None:
         """Compare with the folder, reading the footers of what is new or has changed.
 
         Parameters
         ----------
         unreadable : callable
-            Called for each period file that cannot be read; it is not in the catalog then.
+            Called for each period file that cannot be read, with what was known of it; it is not in the
+            catalog then.
         """
         with in_words("reading the data folder"):
             present = {path: entry for path, entry in self._walk()}
@@ -108,7 +106,7 @@ class Catalog:
         with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2), "dccd-footers") as pool:
             for path, result in zip(wanted, pool.map(self._look, wanted), strict=True):
                 if isinstance(result, CorruptFile):
-                    unreadable(path, result)
+                    unreadable(path, result, known.get(path))
                 elif result is not None:
                     found.append(result)
         with self._mutex:
@@ -148,19 +146,23 @@ class Catalog:
 
 def _open(fs: FileSystem, path: Path) -> sqlite3.Connection:
     """The database, made anew when it cannot be read."""
-    for attempt in (1, 2):
-        connection = fs.database(path, durable=False)
-        try:
-            connection.executescript(_SCHEMA)
-            connection.execute("SELECT count(*) FROM files").fetchone()
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            if attempt == 2:
-                raise StorageError(f"The index of the data folder cannot be made ({error}).") from error
-            for suffix in ("", "-journal", "-wal", "-shm"):
-                fs.remove(path.with_name(path.name + suffix))
-        else:
-            break
+    try:
+        return _prepared(fs, path)
+    except sqlite3.DatabaseError:
+        for suffix in ("", "-journal"):
+            fs.remove(path.with_name(path.name + suffix))
+    with in_words("making the index of the data folder"):
+        return _prepared(fs, path)
+
+
+def _prepared(fs: FileSystem, path: Path) -> sqlite3.Connection:
+    connection = fs.database(path, durable=False)
+    try:
+        connection.executescript(_SCHEMA)
+        connection.execute("SELECT path, size_bytes, mtime_ns, first_ns, last_ns, footer FROM files LIMIT 1").fetchone()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -330,7 +330,11 @@ class RealFileSystem:
     def database(self, path: Path, *, durable: bool) -> sqlite3.Connection:
         """See :meth:`FileSystem.database`."""
         connection = sqlite3.connect(_native(path), check_same_thread=False, isolation_level=None, timeout=10)
-        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        try:
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
 

@@ -35,7 +35,7 @@ class Publisher:
         catalog: Catalog,
         coverage: CoverageDb,
         unpublished: Unpublished,
-        quarantine: Callable[[str, CorruptFile], None],
+        quarantine: Callable[[FileInfo, CorruptFile], None],
     ) -> None:
         self._fs, self._layout = fs, layout
         self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
@@ -91,7 +91,7 @@ class Publisher:
         except CorruptFile as error:
             if info is None:
                 raise
-            self._quarantine(info.path, error)  # what the journals have is published all the same
+            self._quarantine(info, error)  # what the journals have is published all the same
             if not touching:
                 return
             info = self._write(dataset, period, None, frames, touching)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import CorruptFile, StorageError
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import FILE_NAME, CoverageDb, What
+from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.journal import SUFFIX, Journal
 from dccd.storage.layout import Layout
@@ -85,17 +85,22 @@ def open_coverage(fs: FileSystem, layout: Layout, quarantine: Quarantine) -> Cov
 
 
 def quarantine_file(
-    layout: Layout, quarantine: Quarantine, coverage: CoverageDb, path: str, error: CorruptFile
+    layout: Layout,
+    quarantine: Quarantine,
+    coverage: CoverageDb,
+    path: str,
+    error: CorruptFile,
+    known: FileInfo | None,
 ) -> None:
-    """Put a period file aside; its period is a gap from now on, and says why."""
+    """Put a period file aside; what it covered, or was to, is a gap from now on, and says why."""
     quarantine.move(layout.data_path / path, str(error))
     place = PurePosixPath(path)
     dataset = layout.dataset_in(place.parent)
     period = dataset and layout.period_named(dataset, place.stem)
-    if dataset is not None and period is not None:
-        coverage.add(
-            dataset, What.LOST, IntervalSet([period.interval]), "put aside: its file could not be read"
-        )
+    if dataset is None or period is None:
+        return
+    lost = known.footer.covered if known else coverage.get(dataset, What.ASKED).clip(*period.interval)
+    coverage.add(dataset, What.LOST, lost, "put aside: its file could not be read")
 
 
 def scan_journals(

@@ -283,9 +283,9 @@ class Store:
             max((info.mtime_ns for info in infos), default=0),
         )
 
-    def _put_aside(self, path: str, error: CorruptFile) -> None:
-        quarantine_file(self._layout, self._quarantine, self._coverage, path, error)
+    def _put_aside(self, path: str, error: CorruptFile, known: FileInfo | None) -> None:
+        quarantine_file(self._layout, self._quarantine, self._coverage, path, error, known)
 
-    def _put_aside_published(self, path: str, error: CorruptFile) -> None:
-        self._put_aside(path, error)
-        self._catalog.drop_path(path)
+    def _put_aside_published(self, info: FileInfo, error: CorruptFile) -> None:
+        self._put_aside(info.path, error, info)
+        self._catalog.drop(info)

@@ -1,0 +1,179 @@
+"""The disk says no: at every call an error in words, nothing acknowledged lost, and the next start succeeds."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.errors import DccdError, DiskFull, StorageError
+from dccd.storage.store import Store
+from tests.faults.simdisk import Loss, SimDisk
+from tests.faults.story import BARS, EDGE, FOLDER, TRADES, Ledger, bars, judge, live, minutes, trades
+
+FILE = FOLDER / BARS.folder / "2024-01.parquet"
+
+
+@pytest.fixture
+def stored() -> tuple[SimDisk, Ledger]:
+    """A disk after the whole story."""
+    disk, ledger = SimDisk(), Ledger()
+    live(disk, ledger)
+    return disk, ledger
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["no room", "bad disk"])
+def test_an_error_at_any_call_is_told_in_words_and_loses_nothing(number: int) -> None:
+    clean = SimDisk()
+    live(clean, Ledger())
+    for at in range(1, clean.calls + 1, 4):
+        disk, ledger = SimDisk(), Ledger()
+        disk.fail = lambda call, _name, at=at: OSError(number, "injected") if call == at else None
+        try:
+            live(disk, ledger)
+        except DccdError as error:
+            assert isinstance(error, StorageError), error
+            assert "injected" in str(error) or "full" in str(error)
+        disk.fail = lambda _call, _name: None
+        judge(disk.after_crash(Loss.ALL, at), ledger, power_cut=True)
+
+
+def test_a_page_that_found_no_room_can_be_appended_again() -> None:
+    disk, ledger = SimDisk(), Ledger()
+    store = Store.open(FOLDER, fs=disk)
+    log = store.begin_backfill(BARS, "run", source="binance")
+    ledger.append(log, bars(0, 10), minutes(0, 10))
+    disk.fail = lambda _call, name: OSError(errno.ENOSPC, "full") if name.startswith("append") else None
+    with pytest.raises(DiskFull, match="Free some space"):
+        log.append(bars(10, 20), minutes(10, 20), None)
+    assert store.info(BARS).rows == 10
+    disk.fail = lambda _call, _name: None
+    ledger.append(log, bars(10, 20), minutes(10, 20))
+    log.finish()
+    ledger.safe(BARS)
+    store.close()
+    judge(disk.after_crash(Loss.ALL, 0), ledger, power_cut=True)
+
+
+def test_a_failed_sync_is_never_retried_on_that_journal() -> None:
+    disk = SimDisk()
+    store = Store.open(FOLDER, fs=disk)
+    log = store.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(0, 10), minutes(0, 10), None)
+    disk.fail = lambda _call, name: OSError(errno.EIO, "injected") if name == "sync file" else None
+    with pytest.raises(StorageError):
+        log.sync()
+    disk.fail = lambda _call, _name: None
+    with pytest.raises(StorageError, match="could not be synced"):
+        log.sync()
+    with pytest.raises(StorageError, match="could not be synced"):
+        log.append(bars(10, 20), minutes(10, 20), None)
+    log.finish()  # what can still be read is published, through a file of its own
+    assert store.info(BARS).files == 1
+    assert store.info(BARS).rows == 10
+    store.close()
+
+
+def test_a_file_held_open_is_published_later() -> None:
+    disk, ledger = SimDisk(ntfs=True), Ledger()
+    live(disk, ledger)
+    store = Store.open(FOLDER, fs=disk)
+    before = disk.files()[str(FILE).lower()]
+    reader = disk.source(FILE)
+    log = store.begin_backfill(BARS, "run", source="binance")
+    ledger.append(log, bars(-90, -60), minutes(-90, -60))
+    log.finish()
+    ledger.safe(BARS)
+    assert disk.files()[str(FILE).lower()] == before
+    assert sum(batch.num_rows for batch in store.read(BARS)) == len(ledger.offered[BARS])
+    reader.close()
+    store.publish()
+    assert disk.files()[str(FILE).lower()] != before
+    store.close()
+    judge(disk.after_crash(Loss.ALL, 0), ledger, power_cut=True)
+
+
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.97], ids=["first page", "later page", "footer"])
+def test_a_damaged_file_is_put_aside_and_its_period_is_a_gap(stored: tuple[SimDisk, Ledger], where: float) -> None:
+    disk, _ledger = stored
+
+    def flip(data: bytearray) -> None:
+        data[int(len(data) * where)] ^= 0xFF
+
+    disk.damage(FILE, flip)
+    store = Store.open(FOLDER, fs=disk)
+    if not store.problems:  # only a reading of the rows can tell
+        log = store.begin_backfill(BARS, "run", source="binance")
+        log.append(bars(-50, -40), minutes(-50, -40), None)
+        log.finish()
+    assert [problem.kept is not None for problem in store.problems] == [True]
+    assert not store.coverage(BARS).covered & minutes(-30, 0)
+    assert any("put aside" in gap.cause for gap in store.gaps(BARS))
+    assert sum(1 for path in disk.files() if "/quarantine/" in path) == 1
+    store.close()
+    again = Store.open(FOLDER, fs=disk)
+    assert any("put aside" in gap.cause for gap in again.gaps(BARS))
+    log = again.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(-60, 40), minutes(-60, 40), None)
+    log.finish()
+    assert {gap.cause for gap in again.gaps(BARS)} == {"never fetched"}
+    again.close()
+
+
+def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    log = store.begin_backfill(TRADES, "run", source="bitfinex")
+    log.append(trades(0, 10), minutes(0, 10), None)
+    log.finish()
+    store.close()
+    (tmp_path / ".dccd" / "catalog.db").write_bytes(b"no database" * 100)
+    store = Store.open(tmp_path)
+    assert store.info(TRADES).rows == 10
+    store.close()
+
+
+def test_a_damaged_record_of_what_was_asked_is_put_aside(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    log = store.begin_backfill(TRADES, "run", source="bitfinex")
+    log.append(trades(0, 10), minutes(0, 10), None)
+    log.finish()
+    store.close()
+    (tmp_path / ".dccd" / "coverage.db").write_bytes(b"no database" * 100)
+    store = Store.open(tmp_path)
+    assert "put aside" in store.problems[0].text
+    assert store.problems[0].kept is not None
+    assert store.problems[0].kept.read_bytes().startswith(b"no database")
+    assert store.info(TRADES).rows == 10
+    store.close()
+
+
+def test_a_torn_journal_is_cut_and_its_tail_kept(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    log = store.begin_backfill(TRADES, "run", source="bitfinex")
+    log.append(trades(0, 10), minutes(0, 10), None)
+    log.append(trades(10, 20), minutes(10, 20), None)
+    store.close()
+    [path] = (tmp_path / ".dccd" / "journal").iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    store = Store.open(tmp_path)
+    assert "no whole page" in store.problems[0].text
+    assert store.info(TRADES).rows == 10
+    assert store.coverage(TRADES).covered == minutes(0, 10)
+    store.publish()
+    assert not list((tmp_path / ".dccd" / "journal").iterdir())
+    store.close()
+
+
+def test_nothing_is_covered_that_only_an_empty_file_would_say(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    log = store.begin_backfill(TRADES, "run", source="bitfinex")
+    log.append({}, IntervalSet.of(EDGE, EDGE + 10), None)
+    log.finish()
+    assert store.files(TRADES) == []
+    store.close()
+    store = Store.open(tmp_path)
+    assert store.coverage(TRADES).covered == IntervalSet.of(EDGE, EDGE + 10)
+    assert list(store.read(TRADES)) == []
+    store.close()
