@@ -89,8 +89,9 @@ class DesktopWindow:
         WindowUnavailable
             It could not be started; the reason is in the message.
         """
-        if self._child is not None and self._child.ending and self._run is not None:
+        while self._run is not None and self._child is not None and self._child.ending:
             await asyncio.wait({self._run})
+            await asyncio.sleep(0)  # for what is called at its end
         await self._running().ready()
 
     async def show(self) -> None:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 # The unpacking kind of binary takes some seconds to start; on a cold, slow disk ten times that.
 READY_DEADLINE_S = 60.0
 QUIT_DEADLINE_S = 8.0
+LAST_WORDS_S = 0.5
 LINES_KEPT = 20
 
 
@@ -94,13 +95,14 @@ class WindowChild:
             self.send(protocol.Open(url, ticket))
             await self._pass_events_on(process)
             exit_code = await process.wait()
+            if exit_code > 0:
+                # For the reason. Its helpers share the pipe and may outlive it, so not to the pipe's end.
+                await asyncio.wait({errors}, timeout=LAST_WORDS_S)
         except asyncio.CancelledError:
             self._kill()
             raise
         finally:
-            # Its helpers share the pipe and may outlive it for a moment; what they say is not waited for.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(errors, timeout=0.5)
+            errors.cancel()
             self._abandon(WindowUnavailable(self.describe_end()))
         return exit_code
 
