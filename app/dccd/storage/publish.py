@@ -20,7 +20,7 @@ from dccd.storage.journal import Frame
 from dccd.storage.layout import Layout
 from dccd.storage.period_file import Contents, file_units, us_bounds, write_period_file
 from dccd.storage.slices import merged
-from dccd.storage.unpublished import Unpublished, frame_units
+from dccd.storage.unpublished import Due, Unpublished, frame_units
 
 _ALL = (0, 1 << 63)
 
@@ -58,7 +58,8 @@ class Publisher:
         """
         with self._mutex:
             turn = self._turns[dataset]
-        with turn, self._unpublished.pinned(dataset) as frames:
+        with turn, self._unpublished.pinned(dataset) as due:
+            frames = [item.frame for item in due]
             for journal in {frame.journal for frame in frames}:
                 # NTFS keeps the order of renames and removals but has no call to make them durable: should it
                 # lose the new file's name, it has lost the journal's removal too, and the pages must be there.
@@ -75,7 +76,7 @@ class Publisher:
             postponed = False
             for period in sorted(periods):
                 try:
-                    self._publish_period(dataset, period, frames)
+                    self._publish_period(dataset, period, due)
                 except SharingViolation:
                     postponed = True
                     covered -= IntervalSet([period.interval])
@@ -83,9 +84,10 @@ class Publisher:
             self._unpublished.retire()
             return not postponed
 
-    def _publish_period(self, dataset: DatasetId, period: Period, frames: list[Frame]) -> None:
+    def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:
+        frames = [item.frame for item in due]
         info = self._catalog.get(dataset, period)
-        touching = [frame for frame in frames if period in frame.rows_due]
+        touching = [item.frame for item in due if period in item.periods]
         try:
             info = self._write(dataset, period, info, frames, touching)
         except CorruptFile as error:

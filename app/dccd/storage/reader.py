@@ -12,12 +12,11 @@ from dccd.domain.errors import UsageError
 from dccd.domain.timeutils import US_NS
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem
-from dccd.storage.journal import Frame
 from dccd.storage.layout import Layout
 from dccd.storage.period_file import file_units, us_bounds
 from dccd.storage.schema import arrow_schema
 from dccd.storage.slices import merged
-from dccd.storage.unpublished import frame_units
+from dccd.storage.unpublished import Due, frame_units
 
 
 def checked_columns(dataset: DatasetId, columns: Sequence[str] | None) -> list[str]:
@@ -40,24 +39,24 @@ def read_rows(
     layout: Layout,
     dataset: DatasetId,
     infos: Sequence[FileInfo],
-    frames: Sequence[Frame],
+    due: Sequence[Due],
     start_ns: int | None,
     end_ns: int | None,
     columns: Sequence[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Rows with ``start_ns <= ts < end_ns`` of files and frames together.
+    """Rows with ``start_ns <= ts < end_ns`` of files and pages together.
 
-    A file may be newer than `infos` says: rows that it has already taken from `frames` merge into themselves.
+    A file may be newer than `infos` says: rows that it has already taken from `due` merge into themselves.
     """
     files = {info.period: info for info in infos}
     start_us, end_us = us_bounds(start_ns, end_ns)
-    for period in sorted({*files, *(period for frame in frames for period in frame.rows_due)}):
+    for period in sorted({*files, *(period for item in due for period in item.periods)}):
         low, high = us_bounds(*period.interval)
         low, high = max(low, start_us), min(high, end_us)
         if low >= high:
             continue
         for table in _period_rows(
-            fs, layout, dataset, period, files.get(period), frames, (low, high), columns
+            fs, layout, dataset, period, files.get(period), due, (low, high), columns
         ):
             for batch in _within(table, start_ns, end_ns).select(columns).to_batches():
                 if batch.num_rows:
@@ -70,11 +69,11 @@ def _period_rows(
     dataset: DatasetId,
     period: Period,
     info: FileInfo | None,
-    frames: Sequence[Frame],
+    due: Sequence[Due],
     bounds_us: tuple[int, int],
     columns: Sequence[str],
 ) -> Iterator[pa.Table]:
-    units = frame_units([frame for frame in frames if period in frame.rows_due])
+    units = frame_units(item.frame for item in due if period in item.periods)
     if info is None:
         yield from merged(dataset.data_type, units, *bounds_us)
     elif units:

@@ -34,6 +34,7 @@ from dccd.storage.layout import Layout
 from dccd.storage.period_file import parquet_options, read_file_info, row_groups
 from dccd.storage.reader import read_rows
 from dccd.storage.schema import arrow_schema
+from dccd.storage.unpublished import Due
 
 Engine = Literal["pyarrow", "polars", "duckdb"]
 
@@ -173,8 +174,9 @@ def _materialise(
     frames: Sequence[Frame],
 ) -> Path:
     infos = [] if info is None else [info]
+    due = [Due(frame, frozenset({period})) for frame in frames]
     names = arrow_schema(dataset.data_type).names
-    batches = read_rows(fs, layout, dataset, infos, frames, *period.interval, names)
+    batches = read_rows(fs, layout, dataset, infos, due, *period.interval, names)
     return _write((pa.Table.from_batches([batch]) for batch in batches), dataset)
 
 

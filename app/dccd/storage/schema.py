@@ -101,7 +101,7 @@ def _split(dataset: DatasetId, ts: pa.Array) -> tuple[pa.Array, pa.Array]:
     if not len(ts):
         return ts.view(_TIME), pa.nulls(0, pa.int16())
     bounds = pc.min_max(ts).as_py()
-    if bounds["min"] is None or not MIN_NS <= bounds["min"] <= bounds["max"] < MAX_NS:
+    if ts.null_count or not MIN_NS <= bounds["min"] <= bounds["max"] < MAX_NS:
         raise StorageError(f"Rows for {dataset} have timestamps that are null or lie outside 1970 to 2262.")
     micros = pc.divide(ts, _US)
     below = pc.subtract(ts, pc.multiply(micros, _US))

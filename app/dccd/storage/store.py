@@ -171,9 +171,9 @@ class Store:
         self, dataset: DatasetId, start_ns: int | None, end_ns: int | None, names: list[str]
     ) -> Iterator[pa.RecordBatch]:
         # Frames first: what is published between the two lines is then in both, and merges into itself.
-        with self.unpublished.pinned(dataset) as frames:
+        with self.unpublished.pinned(dataset) as due:
             infos = self._catalog.files(dataset)
-            yield from read_rows(self._fs, self._layout, dataset, infos, frames, start_ns, end_ns, names)
+            yield from read_rows(self._fs, self._layout, dataset, infos, due, start_ns, end_ns, names)
 
     def info(self, dataset: DatasetId) -> DatasetInfo:
         """A dataset at a glance, from memory.
@@ -258,20 +258,18 @@ class Store:
         return {*self._catalog.datasets(), *self.unpublished.datasets(), *self._coverage.datasets()}
 
     def _require(self, dataset: DatasetId) -> None:
-        if not (
-            self._catalog.files(dataset) or self.unpublished.frames(dataset) or self._coverage.knows(dataset)
-        ):
+        if not (self._catalog.files(dataset) or self.unpublished.knows(dataset) or self._coverage.knows(dataset)):
             raise UnknownDataset(f"Nothing is stored of {dataset}. Download it first.")
 
     def _describe(self, dataset: DatasetId) -> DatasetInfo:
         coverage = self.coverage(dataset)
-        infos, frames = self._catalog.files(dataset), self.unpublished.frames(dataset)
-        due = [frame for frame in frames if frame.rows_due]
+        pending, infos = self.unpublished.pending(dataset), self._catalog.files(dataset)
         bounds = [(info.first_ns, info.last_ns) for info in infos]
-        bounds += [(frame.min_us * US_NS, frame.max_us * US_NS) for frame in due]
+        if pending is not None:
+            bounds.append((pending.first_us * US_NS, pending.last_us * US_NS))
         return DatasetInfo(
             dataset,
-            sum(info.rows for info in infos) + sum(sum(frame.rows_due.values()) for frame in due),
+            sum(info.rows for info in infos) + (pending.rows if pending else 0),
             sum(info.size_bytes for info in infos),
             min((first for first, _ in bounds), default=None),
             max((last for _, last in bounds), default=None),

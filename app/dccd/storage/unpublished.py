@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -13,6 +14,21 @@ from dccd.domain.dataset import DatasetId, Period
 from dccd.storage.footer import FileInfo
 from dccd.storage.journal import Frame, Journal
 from dccd.storage.slices import Unit
+
+
+class Due(NamedTuple):
+    """A frame, and the periods of which no file had its rows when it was asked for."""
+
+    frame: Frame
+    periods: frozenset[Period]
+
+
+class Pending(NamedTuple):
+    """A dataset's rows in journals at a glance; timestamps in microseconds, both inclusive."""
+
+    rows: int
+    first_us: int
+    last_us: int
 
 
 class Unpublished:
@@ -30,15 +46,27 @@ class Unpublished:
         with self._mutex:
             return list(self._frames)
 
+    def knows(self, dataset: DatasetId) -> bool:
+        """Whether anything of the dataset is due."""
+        with self._mutex:
+            return dataset in self._frames
+
     def covered(self, dataset: DatasetId) -> IntervalSet:
         """What the frames cover."""
         with self._mutex:
             return self._covered.get(dataset, IntervalSet())
 
-    def frames(self, dataset: DatasetId) -> list[Frame]:
-        """Frames with anything due, oldest first."""
+    def pending(self, dataset: DatasetId) -> Pending | None:
+        """How many rows are due, None when there are none."""
         with self._mutex:
-            return list(self._frames.get(dataset, ()))
+            frames = [frame for frame in self._frames.get(dataset, ()) if frame.rows_due]
+            if not frames:
+                return None
+            return Pending(
+                sum(sum(frame.rows_due.values()) for frame in frames),
+                min(frame.min_us for frame in frames),
+                max(frame.max_us for frame in frames),
+            )
 
     def journal_ids(self) -> set[str]:
         """All journals that still exist."""
@@ -46,15 +74,15 @@ class Unpublished:
             return set(self._journals)
 
     @contextmanager
-    def pinned(self, dataset: DatasetId) -> Iterator[list[Frame]]:
-        """:meth:`frames`, readable until the context ends, published meanwhile or not."""
+    def pinned(self, dataset: DatasetId) -> Iterator[list[Due]]:
+        """Frames with anything due, oldest first, readable until the context ends, published meanwhile or not."""
         with self._mutex:
-            frames = self.frames(dataset)
-            journals = {frame.journal for frame in frames}
+            due = [Due(frame, frozenset(frame.rows_due)) for frame in self._frames.get(dataset, ())]
+            journals = {item.frame.journal for item in due}
             for journal in journals:
                 journal.pin()
         try:
-            yield frames
+            yield due
         finally:
             for journal in journals:
                 journal.unpin()
