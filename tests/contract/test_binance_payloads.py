@@ -25,7 +25,7 @@ SAMPLES: dict[DataType, bytes] = {
     DataType.TRADES: b'[{"a":1,"p":"0.001","q":"23.0","f":1,"l":1,"T":1570752011620,"m":true,"M":true}]',
     DataType.ORDERBOOK: b'{"lastUpdateId":1,"E":2,"T":3,"bids":[["1.5","2"]],"asks":[["1.6","3"]]}',
     DataType.FUNDING: b'[{"symbol":"X","fundingTime":16982208,"fundingRate":"0.01","markPrice":"1.5"}]',
-    DataType.OPEN_INTEREST: b'[{"symbol":"X","timestamp":1,"sumOpenInterest":"3.5","sumOpenInterestValue":"4"}]',
+    DataType.OPEN_INTEREST: b'[{"timestamp":1,"sumOpenInterest":"3.5","sumOpenInterestValue":"4"}]',
 }
 IT = Instrument(
     "binance", Symbol("X", "Y", "Y"), "XY", Market.INVERSE, InstrumentType.PERPETUAL, contract_size=10.0

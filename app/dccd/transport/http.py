@@ -12,7 +12,6 @@ import aiohttp
 import certifi
 from yarl import URL
 
-from dccd import __version__
 from dccd.domain.errors import DccdError, MalformedPayload, NetworkError, Throttled
 from dccd.domain.timeutils import S_NS
 from dccd.sources.base import Request, Response, Source
@@ -189,7 +188,7 @@ class HttpTransport:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=IN_FLIGHT, ssl=context),
             timeout=_TIMEOUT,
-            headers={"User-Agent": f"dccd/{__version__}", "Accept": "application/json"},
+            headers={"User-Agent": "dccd", "Accept": "application/json"},
         )
 
 

@@ -1,61 +1,40 @@
-"""Binance: spot, USDⓈ-M (linear) and COIN-M (inverse) futures, market data that needs no key.
+"""How Binance's histories are asked for and read: bars, trades, books, funding, open interest.
 
-Documentation: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints
-and https://developers.binance.com/docs/derivatives/ (usds-margined-futures, coin-margined-futures); the page
-of each endpoint, and what was found odd, is in ``docs/exchanges/binance.md``.
+The addresses of the pages that say so are in ``docs/exchanges/binance.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 
-from dccd.domain.capability import Capability
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, MS_NS, US_NS, datetime_ns
-from dccd.domain.types import DataType, Evidence, Market, Mode, Transport
+from dccd.domain.types import DataType, Market
 from dccd.sources.base import (
     ByCursor,
     ById,
     ByWindow,
+    History,
     Page,
     Request,
     Response,
     Snapshot,
-    Source,
     Target,
 )
-from dccd.sources.binance_common import BUDGETS, HOST, PREFIX, clock_ns, error, host, listing
+from dccd.sources.binance.common import HOST, PREFIX
 
-_DOCS = "https://developers.binance.com/docs/"
-_SPOT_DOCS = _DOCS + "binance-spot-api-docs/rest-api/market-data-endpoints"
-_OI_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Open-Interest-Statistics"
-_FUNDING_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Get-Funding-Rate-History"
+# A futures page of 499 bars weighs 2, one of 1,000 weighs 5: the smaller brings more for its weight.
+BAR_ROWS = {Market.SPOT: 1000, Market.LINEAR: 499, Market.INVERSE: 499}
+TRADE_ROWS = 1000
+FUNDING_ROWS = 1000
+INTEREST_ROWS = {Market.LINEAR: 500, Market.INVERSE: 500}
+FUTURES_DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 
-_FUTURES_SPANS = (
-    "1m",
-    "3m",
-    "5m",
-    "15m",
-    "30m",
-    "1h",
-    "2h",
-    "4h",
-    "6h",
-    "8h",
-    "12h",
-    "1d",
-    "3d",
-    "1w",
-    "1mo",
-)
-_OI_SPANS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
-_FUTURES = (Market.LINEAR, Market.INVERSE)
-_LOOKBACK_S = 30 * 86_400
 # Spot answers in microseconds when asked. Its archives since 2025 do: two precisions must not meet.
 _MICROSECOND = {"X-MBX-TIME-UNIT": "MICROSECOND"}
 
@@ -181,7 +160,6 @@ class _Book(msgspec.Struct):
 
 
 _book = msgspec.json.Decoder(_Book, strict=False)
-_FUTURES_DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 
 
 def _depth(target: Target) -> Request:
@@ -189,7 +167,7 @@ def _depth(target: Target) -> Request:
     if target.instrument.market is Market.SPOT:
         weight = 5 if wanted <= 100 else 25 if wanted <= 500 else 50 if wanted <= 1000 else 250
         return _request(target, "depth", weight, ("limit", wanted))
-    limit = next((depth for depth in _FUTURES_DEPTHS if depth >= wanted), _FUTURES_DEPTHS[-1])
+    limit = next((depth for depth in FUTURES_DEPTHS if depth >= wanted), FUTURES_DEPTHS[-1])
     weight = 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
     return _request(target, "depth", weight, ("limit", limit))
 
@@ -218,7 +196,6 @@ class _Funding(msgspec.Struct):
 
 
 _funding_list = msgspec.json.Decoder(list[_Funding], strict=False)
-_FUNDING_ROWS = 1000
 
 
 def _funding_start(target: Target, start_ns: int, end_ns: int) -> str:
@@ -228,7 +205,7 @@ def _funding_start(target: Target, start_ns: int, end_ns: int) -> str:
 def _funding(target: Target, cursor: str, start_ns: int, end_ns: int) -> Request:
     times = _between(target, int(cursor), end_ns)
     linear = target.instrument.market is Market.LINEAR
-    request = _request(target, "fundingRate", 1, *times, ("limit", _FUNDING_ROWS))
+    request = _request(target, "fundingRate", 1, *times, ("limit", FUNDING_ROWS))
     return replace(request, budget="funding") if linear else request
 
 
@@ -238,7 +215,7 @@ def _parse_funding(target: Target, response: Response, cursor: str) -> Page:
     ts = [row.fundingTime * MS_NS for row in rows]
     marks = [float(row.markPrice) if row.markPrice else None for row in rows]
     columns: Columns = {"ts": ts, "rate": [row.fundingRate for row in rows], "mark_price": marks}
-    return Page(columns, str(ts[-1] + 1) if len(rows) >= _FUNDING_ROWS else None)
+    return Page(columns, str(ts[-1] + 1) if len(rows) >= FUNDING_ROWS else None)
 
 
 # Open interest: Open-Interest-Statistics of both futures
@@ -277,108 +254,34 @@ def _parse_open_interest(target: Target, response: Response) -> Columns:
     }
 
 
-# What it offers. Addresses: #general-api-information of each API
-
-
-def _capability(data_type: DataType, docs: str, **more: object) -> Capability:
-    fields = {
-        "transport": Transport.REST,
-        "mode": Mode.HISTORICAL,
-        "evidence": Evidence.RECORDED,
-        "docs": docs,
-    }
-    return Capability.model_validate({"data_type": data_type, **fields, **more})
-
-
-_ALL = tuple(Market)
-# A futures page of 499 bars weighs 2, one of 1,000 weighs 5: the smaller brings more for its weight.
-_BAR_ROWS = {Market.SPOT: 1000, Market.LINEAR: 499, Market.INVERSE: 499}
-_OI_ROWS = {Market.LINEAR: 500, Market.INVERSE: 500}
-
-BINANCE = Source(
-    id="binance",
-    name="Binance",
-    hosts={
-        "spot": host(Market.SPOT, "https://api.binance.com", "rest_url"),
-        "linear": host(Market.LINEAR, "https://fapi.binance.com", "futures_url"),
-        "inverse": host(Market.INVERSE, "https://dapi.binance.com", "delivery_url"),
-    },
-    host_of=HOST,
-    budgets=BUDGETS,
-    capabilities=(
-        _capability(
-            DataType.OHLC,
-            _SPOT_DOCS + "#klinecandlestick-data",
-            markets=_ALL,
-            rows_max=_BAR_ROWS,
-            direction="forward",
-            spans={Market.SPOT: ("1s", *_FUTURES_SPANS), **dict.fromkeys(_FUTURES, _FUTURES_SPANS)},
-        ),
-        _capability(
-            DataType.TRADES,
-            _SPOT_DOCS + "#compressedaggregate-trades-list",
-            markets=_ALL,
-            rows_max=dict.fromkeys(_ALL, 1000),
-            direction="forward",
-        ),
-        _capability(
-            DataType.ORDERBOOK,
-            _SPOT_DOCS + "#order-book",
-            markets=_ALL,
-            history="recent",
-            rows_max={Market.SPOT: 5000, Market.LINEAR: 1000, Market.INVERSE: 1000},
-            depths=(*_FUTURES_DEPTHS, 5000),
-        ),
-        _capability(
-            DataType.FUNDING,
-            _FUNDING_DOCS,
-            markets=_FUTURES,
-            rows_max=dict.fromkeys(_FUTURES, _FUNDING_ROWS),
-            direction="forward",
-        ),
-        _capability(
-            DataType.OPEN_INTEREST,
-            _OI_DOCS,
-            markets=_FUTURES,
-            history="recent",
-            lookback_s=_LOOKBACK_S,
-            rows_max=_OI_ROWS,
-            direction="forward",
-            spans=dict.fromkeys(_FUTURES, _OI_SPANS),
-        ),
+HISTORY: Mapping[DataType, History] = {
+    DataType.OHLC: ByWindow(
+        request=_klines,
+        parse=_parse_klines,
+        first=_first_kline,
+        rows=BAR_ROWS,
+        window_s={Market.INVERSE: 200 * 86_400},
+        dense=True,
     ),
-    listings=(listing(Market.SPOT, 20), listing(Market.LINEAR, 1), listing(Market.INVERSE, 1)),
-    history={
-        DataType.OHLC: ByWindow(
-            request=_klines,
-            parse=_parse_klines,
-            first=_first_kline,
-            rows=_BAR_ROWS,
-            window_s={Market.INVERSE: 200 * 86_400},
-            dense=True,
+    DataType.TRADES: ById(
+        request=lambda target, first_id, limit: _trades(target, ("fromId", first_id), ("limit", limit)),
+        request_at=lambda target, start_ns, end_ns, limit: _trades(
+            target, *_between(target, start_ns, end_ns), ("limit", limit)
         ),
-        DataType.TRADES: ById(
-            request=lambda target, first_id, limit: _trades(target, ("fromId", first_id), ("limit", limit)),
-            request_at=lambda target, start_ns, end_ns, limit: _trades(
-                target, *_between(target, start_ns, end_ns), ("limit", limit)
-            ),
-            latest=lambda target: _trades(target, ("limit", 1)),
-            parse=_parse_trades,
-            rows=1000,
-            window_s=3599,  # the futures want less than an hour
-        ),
-        DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_depth),
-        DataType.FUNDING: ByCursor(
-            start=_funding_start,
-            request=_funding,
-            parse=_parse_funding,
-            rows=_FUNDING_ROWS,
-            typical_s=8 * 3600.0,
-        ),
-        DataType.OPEN_INTEREST: ByWindow(
-            request=_open_interest, parse=_parse_open_interest, rows=_OI_ROWS, settle_s=300.0
-        ),
-    },
-    error=error,
-    clock_ns=clock_ns,
-)
+        latest=lambda target: _trades(target, ("limit", 1)),
+        parse=_parse_trades,
+        rows=TRADE_ROWS,
+        window_s=3599,  # the futures want less than an hour
+    ),
+    DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_depth),
+    DataType.FUNDING: ByCursor(
+        start=_funding_start,
+        request=_funding,
+        parse=_parse_funding,
+        rows=FUNDING_ROWS,
+        typical_s=8 * 3600.0,
+    ),
+    DataType.OPEN_INTEREST: ByWindow(
+        request=_open_interest, parse=_parse_open_interest, rows=INTEREST_ROWS, settle_s=300.0
+    ),
+}
