@@ -101,7 +101,7 @@ def test_download_read_and_export(
 def test_gaps_are_listed_and_filled(
     dccd: Dccd, capsys: pytest.CaptureFixture[str], exchange: BinanceStandIn
 ) -> None:
-    refusal = Response(400, b'{"code":-1100,"msg":"Illegal characters found in parameter."}')
+    refusal = Response(b'{"code":-1100,"msg":"Illegal characters found in parameter."}', status=400)
     late = parse_time("2024-01-20") // MS_NS
 
     def asks_for_late_bars(request: Request) -> bool:
