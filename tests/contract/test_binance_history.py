@@ -334,6 +334,24 @@ async def test_what_is_not_offered_is_refused_by_name(binance: BoundSource) -> N
         binance.require(DataType.TRADES, Mode.LIVE)
 
 
+@pytest.mark.parametrize(
+    ("symbol", "kind", "span"),
+    [
+        ("BTC/USDT:quarter", DataType.FUNDING, None),
+        ("BTC/USD:quarter", DataType.FUNDING, None),
+        ("BTC/USD:quarter", DataType.OPEN_INTEREST, "1h"),
+    ],
+)
+async def test_what_dated_contracts_have_not_is_refused(
+    binance: BoundSource, symbol: str, kind: DataType, span: str | None
+) -> None:
+    with pytest.raises(NoCapability, match="binance offers no historical"):
+        await fetch(binance, symbol, kind, "2026-02-01", "2026-02-02", span)
+    what, it = await dataset(binance, symbol, kind, span)
+    with pytest.raises(NoCapability):
+        await binance.estimate(what, it, IntervalSet.of(NOW_NS - DAY_NS, NOW_NS))
+
+
 async def test_estimates_say_what_a_fetch_takes(exchange: BinanceStandIn, binance: BoundSource) -> None:
     what, it = await dataset(binance, "BTC/USDT", DataType.OHLC, "1m")
     year = IntervalSet.of(parse_time("2025-01-01"), parse_time("2026-01-01"))

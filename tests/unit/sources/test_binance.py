@@ -182,7 +182,7 @@ def test_open_interest() -> None:
     ):
         request = history.request(target(market, "5m"), START_NS, START_NS + HOUR_NS, 12)
         assert line(request) == f"{whose}&period=5m&{times}"
-        assert request.budget == f"{BINANCE.host_of[market]} data"
+        assert request.budget == ("linear data" if market is Market.LINEAR else None)
 
 
 def test_the_oldest_bar_is_asked_for() -> None:

@@ -150,6 +150,30 @@ async def test_a_json_error_under_http_200_is_an_error(http: HttpTransport, echo
     assert caught.value.native_code == "-1121"
 
 
+async def test_waiting_for_the_allowance_is_said_in_words(echo: Echo) -> None:
+    """The clock stands 20 s past a full minute; the window is taken to turn a quarter second late."""
+    clock, said = SteppingClock(), []
+
+    async def sleep(seconds: float) -> None:
+        said.append(http.waiting())
+        await clock.sleep(seconds)
+
+    http = HttpTransport(
+        BINANCE,
+        urls={"rest_url": echo.url},
+        units={"spot": 6},
+        proxy=None,
+        backoff=Backoff(),
+        now_ns=clock.now_ns,
+        sleep=sleep,
+    )
+    for _ in range(2):
+        await http.fetch(Request("spot", "/", weight=5), body)
+    await http.aclose()
+    assert said == ["Binance allows 6 weight a minute; resumes in 40 s"]
+    assert http.waiting() is None
+
+
 async def test_nobody_there_is_one_sentence(http: HttpTransport) -> None:
     with pytest.raises(NetworkError, match=r"Cannot reach Binance at 127\.0\.0\.1: .*Check the connection"):
         await http.fetch(Request("linear", "/fapi/v1/time"), body)

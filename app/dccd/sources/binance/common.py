@@ -32,10 +32,9 @@ BUDGETS = {
     "spot": Limit(6000, used_header=_USED),
     "linear": Limit(2400, used_header=_USED),
     "inverse": Limit(2400, used_header=_USED),
-    # Counted apart from weight, by address (IP), over five minutes.
+    # Free of weight, and counted apart by address (IP) over five minutes.
     "funding": Limit(500, window_s=300, unit="requests"),
     "linear data": Limit(1000, window_s=300, unit="requests"),
-    "inverse data": Limit(1000, window_s=300, unit="requests"),
 }
 
 

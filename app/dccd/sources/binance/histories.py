@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from dccd.domain.errors import NoCapability
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, MS_NS, US_NS, datetime_ns
-from dccd.domain.types import DataType, Market
+from dccd.domain.types import DataType, InstrumentType, Market, Mode
 from dccd.sources.base import (
     ByCursor,
     ById,
@@ -48,6 +49,11 @@ def _request(target: Target, endpoint: str, weight: int, *query: tuple[str, obje
         headers=_MICROSECOND if instrument.market is Market.SPOT else {},
         weight=weight,
     )
+
+
+def _only_perpetual(target: Target, data_type: DataType, reason: str) -> None:
+    if target.instrument.type is not InstrumentType.PERPETUAL:
+        raise NoCapability("binance", data_type, Mode.HISTORICAL, reason)
 
 
 def _unit_ns(target: Target) -> int:
@@ -199,6 +205,7 @@ _funding_list = msgspec.json.Decoder(list[_Funding], strict=False)
 
 
 def _funding_start(target: Target, start_ns: int, end_ns: int) -> str:
+    _only_perpetual(target, DataType.FUNDING, "dated contracts have no funding.")
     return str(start_ns)
 
 
@@ -232,13 +239,17 @@ _interest_list = msgspec.json.Decoder(list[_Interest], strict=False)
 
 def _open_interest(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
     native = target.instrument.native
+    if target.instrument.market is Market.INVERSE:
+        reason = "COIN-M lists it by kind of contract, not for one dated contract."
+        _only_perpetual(target, DataType.OPEN_INTEREST, reason)
     whose: tuple[tuple[str, str], ...] = (("symbol", native),)
     if target.instrument.market is Market.INVERSE:
         whose = (("pair", native.partition("_")[0]), ("contractType", "PERPETUAL"))
     times = ((name, str(value)) for name, value in _between(target, start_ns, end_ns))
     query = (*whose, ("period", str(target.span)), *times, ("limit", str(limit)))
     host = HOST[target.instrument.market]
-    return Request(host, "/futures/data/openInterestHist", query, budget=host + " data")
+    budget = "linear data" if target.instrument.market is Market.LINEAR else None
+    return Request(host, "/futures/data/openInterestHist", query, budget=budget)
 
 
 def _parse_open_interest(target: Target, response: Response) -> Columns:
