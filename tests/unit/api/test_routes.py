@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -131,7 +130,7 @@ async def test_what_was_fetched_is_in_the_inventory(filled: Running) -> None:
     assert (again["already_covered"], again["todo"], again["rows"]) == (True, [], 0)
     detail = (await filled.local.get(f"/api/datasets/{DATASET}")).json()
     assert sum(item["rows"] for item in detail["file_list"]) == HOURS
-    assert set(os.listdir(detail["path"])) == {item["name"] for item in detail["file_list"]}
+    assert names_in(detail["path"]) == {item["name"] for item in detail["file_list"]}
 
 
 async def test_pages_of_rows_are_the_whole_from_either_end(filled: Running) -> None:
@@ -154,6 +153,11 @@ async def test_pages_of_rows_are_the_whole_from_either_end(filled: Running) -> N
         assert [row[1] for row in found] == stored.column("open").to_pylist()
         assert [row[5] for row in found] == stored.column("volume").to_pylist()
         assert (found[0][0], found[-1][0]) == ("2020-01-01T00:00:00Z", "2020-01-10T23:00:00Z")
+
+
+def names_in(folder: str) -> set[str]:
+    """Names of what lies in a folder."""
+    return {path.name for path in Path(folder).iterdir()}
 
 
 async def arrow(api: Running, query: str) -> pa.Table:
