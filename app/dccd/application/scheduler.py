@@ -67,6 +67,7 @@ class Scheduler:
         self._runs_store, self._events = runs_store, events
         self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(runs_per_exchange))
         self._live: dict[str, _Live] = {}
+        self._submitting = asyncio.Lock()
 
     async def start(self) -> None:
         """Mark as interrupted what an earlier process left unfinished."""
@@ -97,9 +98,6 @@ class Scheduler:
             What :func:`dccd.application.operations.plan.resolve` raises.
         """
         dataset, _ = await resolve(spec.target, spec.params.depth, registry=self._registry)
-        for live in self._live.values():
-            if live.run.operation == "backfill" and live.run.dataset == str(dataset):
-                return Submission(live.run.run_id, "already-running")
         params = spec.params.model_copy(update={"depth": dataset.depth})
         spec = spec.model_copy(update={"target": JobTarget.of(dataset), "params": params})
         run = new_run(spec).model_copy(update={"dataset": str(dataset)})
@@ -115,7 +113,11 @@ class Scheduler:
                 run_id=run.run_id,
             )
 
-        return await self._launch(run, dataset.exchange, operation)
+        async with self._submitting:
+            for live in self._live.values():
+                if (live.run.operation, live.run.dataset) == ("backfill", str(dataset)):
+                    return Submission(live.run.run_id, "already-running")
+            return await self._launch(run, dataset.exchange, operation)
 
     async def submit_export(
         self,
@@ -142,18 +144,17 @@ class Scheduler:
                 run_id=run.run_id,
             )
 
-        return await self._launch(run, "export", operation)
+        async with self._submitting:
+            return await self._launch(run, "export", operation)
 
     async def _launch(self, run: JobRun, slot: str, operation: Operation) -> Submission:
+        await self._runs_store.save(run)
+        self._events.for_run(run.run_id).status(run.state)
         live = self._live[run.run_id] = _Live(run)
-        try:
-            await self._runs_store.save(run)
-        except BaseException:
-            del self._live[run.run_id]
-            raise
         live.task = asyncio.create_task(
             self._run(live, self._slots[slot], operation), name=f"run {run.run_id}"
         )
+        await asyncio.sleep(0)  # a task that is cancelled before its first step never comes to its end
         return Submission(run.run_id, "started")
 
     async def _run(self, live: _Live, slot: asyncio.Semaphore, operation: Operation) -> None:

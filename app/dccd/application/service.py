@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from dccd.application.requests import BackfillRequest, DatasetRequest
 from dccd.application.scheduler import Scheduler, Submission
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import UsageError
+from dccd.domain.errors import StorageError, UsageError
 from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
@@ -36,6 +38,8 @@ from dccd.storage.export import Format
 from dccd.storage.info import DatasetInfo, Gap
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Service:
         self.config = config
         self.events = EventBus()
         self._open_parts = open_parts
+        self._opened = AsyncExitStack()
 
     @property
     def data_path(self) -> Path:
@@ -83,20 +88,33 @@ class Service:
         ------
         DataFolderLocked, DataFolderUnusable, ConfigError, StorageError
         """
-        parts = await self._open_parts(self.config)
-        self.registry, self.store, self.runs = parts.registry, parts.store, parts.runs
-        self.scheduler = Scheduler(self.registry, self.store, self.runs, self.events)
-        await self.scheduler.start()
-        kept_ns = self.config.settings.runs_retention_days * DAY_NS
-        await self.runs.delete_before(time.time_ns() - kept_ns)
+        async with AsyncExitStack() as opened:
+            parts = await self._open_parts(self.config)
+            self.registry, self.store, self.runs = parts.registry, parts.store, parts.runs
+            opened.push_async_callback(asyncio.to_thread, self.store.close)
+            opened.push_async_callback(self.runs.close)
+            for exchange in self.registry.ids():
+                opened.push_async_callback(self.registry.get(exchange).aclose)
+            self.scheduler = Scheduler(self.registry, self.store, self.runs, self.events)
+            await self.scheduler.start()
+            kept_ns = self.config.settings.runs_retention_days * DAY_NS
+            await self.runs.delete_before(time.time_ns() - kept_ns)
+            publishing = asyncio.create_task(self._publish_what_was_left(), name="publish")
+            opened.push_async_callback(asyncio.wait, (publishing,))
+            opened.push_async_callback(self.scheduler.stop)
+            self._opened = opened.pop_all()
+
+    async def _publish_what_was_left(self) -> None:
+        """Write into files what an earlier process left in its journals."""
+        try:
+            await asyncio.to_thread(self.store.publish)
+        except StorageError as error:
+            # It stays readable where it is, and the next start tries again.
+            _log.warning("publishing what was left in the journals failed: %s", error)
 
     async def stop(self) -> None:
-        """End all runs with what they fetched kept, and close everything."""
-        await self.scheduler.stop()
-        for exchange in self.registry.ids():
-            await self.registry.get(exchange).aclose()
-        await self.runs.close()
-        await asyncio.to_thread(self.store.close)
+        """End all runs with what they fetched kept, and close everything; idempotent."""
+        await self._opened.aclose()
 
     async def __aenter__(self) -> Service:
         await self.start()

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from dccd.application.config import AppConfig, load_config, parse_config
+from dccd.application.config import (
+    AppConfig,
+    JobConfig,
+    SettingsConfig,
+    SourceConfig,
+    load_config,
+    parse_config,
+)
 from dccd.application.config_file import save_changes
-from dccd.application.service_factory import check_sources
+from dccd.application.service_factory import SOURCES, check_sources
 from dccd.domain.errors import ConfigError, UsageError
 
 WRITTEN = """\
@@ -189,3 +196,21 @@ def test_a_file_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     blocked.write_text("")
     with pytest.raises(UsageError, match=r"Saving the configuration .* failed: .*Nothing was changed"):
         save_changes(AppConfig().located(blocked / "config.toml", None), {"settings": {"theme": "dark"}})
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for section in (SettingsConfig, SourceConfig, JobConfig):
+        for name in section.model_fields:
+            assert f"| `{name}` |" in page
+    for source in SOURCES:
+        for name in (*source.budgets, *(host.setting for host in source.hosts.values())):
+            assert f"`{name}`" in page
+
+
+def test_the_documented_example_is_valid() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    config = parse_config(example, Path("example.toml"))
+    check_sources(config)
+    assert len(config.job_specs()) == 2

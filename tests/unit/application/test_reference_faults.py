@@ -117,7 +117,7 @@ async def test_reference_fault_9_what_the_scheduler_says_reaches_every_subscribe
             told = [(await anext(queue)).event for _ in range(len(queue._items))]
             of_run = [event for event in told if getattr(event, "run_id", None) == run.run_id]
             states = [event.state for event in of_run if isinstance(event, StatusEvent)]
-            assert states == [RunState.RUNNING, RunState.SUCCEEDED]
+            assert states == [RunState.PENDING, RunState.RUNNING, RunState.SUCCEEDED]
             last = [event for event in of_run if isinstance(event, ProgressEvent)][-1]
             assert (last.done, last.total, last.rows) == (708, 708, 708)
 

@@ -149,6 +149,20 @@ async def test_one_run_a_dataset_at_a_time(service: Service, exchange: BinanceSt
     await service.cancel(other.run_id)
 
 
+async def test_asked_for_twice_at_once_it_is_one_run(service: Service) -> None:
+    first, second = await asyncio.gather(*(service.start_backfill(hourly("2024-02-01")) for _ in range(2)))
+    assert {first.status, second.status} == {"started", "already-running"}
+    assert (await service.wait(second.run_id)).state is RunState.SUCCEEDED
+    assert len(await service.runs.list()) == 1
+
+
+async def test_a_run_cancelled_at_once_ends(service: Service) -> None:
+    run_id = (await service.start_backfill(hourly("2024-02-01"))).run_id
+    await service.cancel(run_id)
+    assert (await service.wait(run_id)).state is RunState.CANCELLED
+    assert service.scheduler.running == 0
+
+
 async def test_a_cancelled_run_keeps_what_it_fetched_and_last_goes_on(
     service: Service, exchange: BinanceStandIn
 ) -> None:
