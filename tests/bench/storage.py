@@ -31,7 +31,16 @@ from dccd.storage.store import Store
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
 TRADES = DatasetId.parse("binance:BTC-USDT:trades")
 DAY = 1_704_067_200_000_000_000  # 2024-01-01
-FLOATS = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
+FLOATS = (
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quote_volume",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+)
 
 
 def bars(start: int, rows: int) -> dict[str, Any]:
@@ -102,9 +111,13 @@ def append(parent: Path) -> None:
             journal.sync()
 
         seconds = timed(work)
-        print(f"journal append + sync: {rows / seconds / 1e6:.2f} M trades/s ({journal.size / seconds / 1e6:.0f} MB/s)")
+        print(
+            f"journal append + sync: {rows / seconds / 1e6:.2f} M trades/s"
+            f" ({journal.size / seconds / 1e6:.0f} MB/s)"
+        )
         journal.close()
-        print(f"journal scan: {journal.size / timed(lambda: Journal.open(RealFileSystem(), journal.path)) / 1e6:.0f} MB/s")
+        scanned = timed(lambda: Journal.open(RealFileSystem(), journal.path).close())
+        print(f"journal scan: {journal.size / scanned / 1e6:.0f} MB/s")
 
 
 def whole_path(parent: Path) -> None:
@@ -153,8 +166,14 @@ def trade_day(parent: Path, rows: int, *, shuffled: bool) -> None:
         order = "in random order" if shuffled else "in order"
         info = store.info(TRADES)
         assert info.rows == rows, info.rows
-        print(f"publish a day of {rows:,} trades, pages {order}: {seconds:.2f} s, {rows / seconds / 1e6:.2f} M rows/s")
-        print(f"  {info.size_bytes / rows:.1f} bytes a trade; peak RSS {after / 1024:.0f} MB (before: {before / 1024:.0f})")
+        print(
+            f"publish a day of {rows:,} trades, pages {order}: {seconds:.2f} s,"
+            f" {rows / seconds / 1e6:.2f} M rows/s"
+        )
+        print(
+            f"  {info.size_bytes / rows:.1f} bytes a trade; peak RSS {after / 1024:.0f} MB"
+            f" (before: {before / 1024:.0f})"
+        )
         again = store.begin_backfill(TRADES, "bench", source="bench")
         page = trades(rows // 2, page_rows, rows)
         again.append(page, IntervalSet.of(page["ts"][0], page["ts"][-1]), None)
@@ -185,7 +204,9 @@ def main() -> None:
         PARTS[arguments.part](arguments.folder)
         return
     for part in PARTS:
-        subprocess.run([sys.executable, "-m", "tests.bench.storage", str(arguments.folder), "--part", part], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "tests.bench.storage", str(arguments.folder), "--part", part], check=True
+        )
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ class SimDisk:
         self._clock = count(1_700_000_000_000_000_000, 1_000_000)
         self._names: dict[str, Inode | None] = {}  # None is a folder
         self._durable: dict[str, Inode | None] = {}
-        self._pending: list[tuple[str, Inode | None, bool]] = []  # path, what it is from then on, present or not
+        self._pending: list[
+            tuple[str, Inode | None, bool]
+        ] = []  # path, what it is from then on, present or not
         self._display: dict[str, str] = {}  # names as they were given; NTFS keeps their case
         self._locked: set[str] = set()
         self._databases: dict[str, tuple[str, sqlite3.Connection]] = {}
@@ -163,7 +165,11 @@ class SimDisk:
                 return super().execute(sql, parameters)
 
         connection = sqlite3.connect(
-            self._databases[key][0], uri=True, factory=Connection, check_same_thread=False, isolation_level=None
+            self._databases[key][0],
+            uri=True,
+            factory=Connection,
+            check_same_thread=False,
+            isolation_level=None,
         )
         self._connections.append(connection)
         return connection
@@ -178,7 +184,9 @@ class SimDisk:
         after = SimDisk(ntfs=self.ntfs)
         after._clock, after._display = self._clock, dict(self._display)
         after._databases = {
-            key: kept for key, kept in self._databases.items() if loss is Loss.NOTHING or not key.endswith("catalog.db")
+            key: kept
+            for key, kept in self._databases.items()
+            if loss is Loss.NOTHING or not key.endswith("catalog.db")
         }
         after._names = dict(self._names if loss is Loss.NOTHING else self._surviving_names(loss, rng))
         copies: dict[int, Inode] = {}
@@ -257,7 +265,9 @@ class SimDisk:
             return text
         for part in path.parts[1:]:
             if part.split(".")[0].upper() in _RESERVED or set(part) & set('<>:"|?*\\') or part[-1] in " .":
-                raise OSError(errno.EINVAL, "The filename, directory name, or volume label syntax is incorrect", text)
+                raise OSError(
+                    errno.EINVAL, "The filename, directory name, or volume label syntax is incorrect", text
+                )
         if len(text) > 260:
             raise FileNotFoundError(errno.ENOENT, "The system cannot find the path specified", text)
         return text.lower()

@@ -126,7 +126,9 @@ def judge(disk: SimDisk, ledger: Ledger, *, power_cut: bool) -> None:
         known = store.coverage(BARS).asked
         assert known - ledger.asked.get(BARS, IntervalSet.of(EDGE - HOUR_NS, EDGE + HOUR_NS)) == IntervalSet()
         assert not ledger.asked.get(BARS, IntervalSet()) - known, "what was asked for is forgotten"
-        before = {dataset: (_read(store, dataset), store.coverage(dataset).covered) for dataset in (BARS, TRADES)}
+        before = {
+            dataset: (_read(store, dataset), store.coverage(dataset).covered) for dataset in (BARS, TRADES)
+        }
         store.publish()
         for dataset, (rows, covered) in before.items():
             assert _read(store, dataset) == rows, "publishing changed the rows"
@@ -142,7 +144,9 @@ def _judge_rows(store: Store, dataset: DatasetId, ledger: Ledger, *, power_cut: 
     rows = _read(store, dataset)
     assert len(rows) == len(set(rows)), "a row is there twice"
     found = set(rows)
-    assert found <= ledger.offered[dataset], f"rows nobody wrote: {sorted(found - ledger.offered[dataset])[:3]}"
+    assert found <= ledger.offered[dataset], (
+        f"rows nobody wrote: {sorted(found - ledger.offered[dataset])[:3]}"
+    )
     safe = (ledger.synced if power_cut else ledger.written)[dataset]
     assert safe <= found, f"{len(safe - found)} acknowledged rows are lost"
     covered = store.coverage(dataset).covered
@@ -173,8 +177,7 @@ def _rows(dataset: DatasetId, columns: Iterable[dict[str, list[Any]]]) -> list[R
     found: list[Row] = []
     for each in columns:
         times = [
-            datetime_ns(ts) + (below or 0)
-            for ts, below in zip(each["ts"], each["ts_sub_ns"], strict=True)
+            datetime_ns(ts) + (below or 0) for ts, below in zip(each["ts"], each["ts_sub_ns"], strict=True)
         ]
         found += zip(times, *(each[name] for name in names), strict=True)
     assert [row[0] for row in found] == sorted(row[0] for row in found), "rows are out of order"

@@ -28,7 +28,9 @@ def calls_of_story(*, ntfs: bool) -> int:
     return disk.calls
 
 
-def interrupted(call: int, *, ntfs: bool, prepare: Callable[[SimDisk], None] = lambda _disk: None) -> tuple[SimDisk, Ledger]:
+def interrupted(
+    call: int, *, ntfs: bool, prepare: Callable[[SimDisk], None] = lambda _disk: None
+) -> tuple[SimDisk, Ledger]:
     """The disk and the ledger at the moment of the crash."""
     disk, ledger = SimDisk(ntfs=ntfs), Ledger()
     prepare(disk)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
-from dccd.domain.errors import CorruptFile, StorageError
+from dccd.domain.errors import CorruptFile
 from dccd.storage.footer import FileInfo, Footer
 from dccd.storage.fs import Entry, FileSystem, in_words
 from dccd.storage.layout import STATE, Layout
@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
+_SELECT = "SELECT path, size_bytes, mtime_ns, first_ns, last_ns, footer FROM files"
 
 
 class Catalog:
@@ -93,7 +94,7 @@ class Catalog:
             catalog then.
         """
         with in_words("reading the data folder"):
-            present = {path: entry for path, entry in self._walk()}
+            present = dict(self._walk())
         known = _read(self._connection)
         kept = {
             path: info
@@ -159,7 +160,7 @@ def _prepared(fs: FileSystem, path: Path) -> sqlite3.Connection:
     connection = fs.database(path, durable=False)
     try:
         connection.executescript(_SCHEMA)
-        connection.execute("SELECT path, size_bytes, mtime_ns, first_ns, last_ns, footer FROM files LIMIT 1").fetchone()
+        connection.execute(f"{_SELECT} LIMIT 1").fetchone()
     except BaseException:
         connection.close()
         raise
@@ -169,7 +170,7 @@ def _prepared(fs: FileSystem, path: Path) -> sqlite3.Connection:
 def _read(connection: sqlite3.Connection) -> dict[str, FileInfo]:
     found: dict[str, FileInfo] = {}
     try:
-        for path, size, mtime, first, last, footer in connection.execute("SELECT * FROM files"):
+        for path, size, mtime, first, last, footer in connection.execute(_SELECT):
             try:
                 found[path] = FileInfo(path, size, mtime, first, last, Footer.decode(footer))
             except CorruptFile:

@@ -19,7 +19,8 @@ from dccd.storage.fs import FileSystem, in_words
 FILE_NAME = "coverage.db"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS intervals (
-    dataset TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL
+    dataset TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL,
+    start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS intervals_of ON intervals (dataset, kind, cause);
 PRAGMA user_version = 1;
@@ -129,7 +130,8 @@ class CoverageDb:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._connection.executemany(
-                    "DELETE FROM intervals WHERE dataset = ? AND kind = ? AND cause = ? AND start_ns = ? AND end_ns = ?",
+                    "DELETE FROM intervals"
+                    " WHERE dataset = ? AND kind = ? AND cause = ? AND start_ns = ? AND end_ns = ?",
                     [(*key, *item) for item in gone],
                 )
                 self._connection.executemany(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.csv
@@ -96,18 +96,20 @@ def export(
                 file.flush()
                 os.fsync(file.fileno())
                 size = file.tell()
-            os.replace(temporary, target)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     return ExportResult((target,), rows, size)
 
 
-def _tables(store: Store, dataset: DatasetId, start_ns: int | None, end_ns: int | None) -> Iterator[pa.Table]:
+def _tables(
+    store: Store, dataset: DatasetId, start_ns: int | None, end_ns: int | None
+) -> Generator[pa.Table, None, None]:
     for batch in store.read(dataset, start_ns, end_ns):
         yield pa.Table.from_batches([batch])
 
 
-def _writer(file: object, dataset: DatasetId, format: Format) -> AbstractContextManager[_Writer]:  # noqa: A002
+def _writer(file: Any, dataset: DatasetId, format: Format) -> AbstractContextManager[_Writer]:  # noqa: A002
     schema = arrow_schema(dataset.data_type)
     if format == "csv":
         return pyarrow.csv.CSVWriter(file, schema)

@@ -1,4 +1,4 @@
-"""What a period file says about itself: the key `dccd` of its Parquet footer, and the file seen through it."""
+"""What a period file says about itself: the key `dccd` of its Parquet footer."""
 
 from __future__ import annotations
 
@@ -168,6 +168,6 @@ def read_info(source: pa.NativeFile, path: str, entry: Entry) -> FileInfo:
 def row_group_bounds(metadata: pq.FileMetaData, index: int) -> tuple[int, int]:
     """First and last timestamp of a row group in microseconds, both inclusive."""
     statistics = metadata.row_group(index).column(0).statistics
-    if statistics is None or not statistics.has_min_max:
+    if statistics is None or statistics.min_raw is None or statistics.max_raw is None:
         raise CorruptFile("A row group says nothing about its timestamps.")
-    return statistics.min_raw, statistics.max_raw
+    return int(statistics.min_raw), int(statistics.max_raw)

@@ -5,8 +5,9 @@ A file header (magic, version, random UUID, CRC), then frames::
     u32 length of the payload | u32 CRC | u64 sequence number | payload
     payload = u16 length of dataset | u32 length of meta | dataset | meta (JSON) | Arrow IPC record batch
 
-The CRC covers sequence number and payload and starts from the journal's UUID, so that a block left over from
-another file is no frame of this one. A frame is there whole or not at all: reading stops at the first bad one.
+The CRC covers sequence number and payload and starts from the journal's UUID, so that a block left over
+from another file is no frame of this one. A frame is there whole or not at all: reading stops at the first
+bad one.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
@@ -30,6 +32,8 @@ from dccd.domain.errors import CorruptFile, DccdError, StorageError
 from dccd.domain.timeutils import US_NS
 from dccd.storage.fs import File, FileSystem, in_words
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
+
+pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 SUFFIX = ".journal"
 SYNC_EVERY_S = 1.0
@@ -86,6 +90,10 @@ class Frame:
     def batch(self) -> pa.RecordBatch:
         """Its rows, read back from the journal."""
         return self.journal.read(self)
+
+    def table(self) -> pa.Table:
+        """:meth:`batch` as a table."""
+        return pa.Table.from_batches([self.batch()])
 
 
 class Torn(NamedTuple):
@@ -368,14 +376,16 @@ def _frames(journal: Journal, file: File, seed: int, offset: int) -> Iterator[tu
             offset,
             len(data),
             meta["rows"],
-            *meta["us"],
+            meta["us"][0],
+            meta["us"][1],
             IntervalSet(meta["covered"]),
             meta.get("cursor"),
             meta.get("source", ""),
             meta.get("observation"),
         )
-        schema = arrow_schema(parsed.dataset.data_type)
-        _set_due(frame, lambda rows=parsed.rows, schema=schema: pa.ipc.read_record_batch(rows, schema))
+        _set_due(
+            frame, partial(pa.ipc.read_record_batch, parsed.rows, arrow_schema(parsed.dataset.data_type))
+        )
         offset += len(data)
         expected += 1
         yield frame, offset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -149,7 +148,7 @@ def _write_marker(fs: FileSystem, layout: Layout) -> None:
 
 def _is_reference(layout: Layout) -> bool:
     path = layout.state / "runs.db"
-    if not os.path.isfile(path):
+    if not path.is_file():
         return False
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)

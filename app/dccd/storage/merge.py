@@ -14,14 +14,16 @@ combine by the greatest count, never by the sum. A trade with an id takes the pl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from dccd.domain.records import SCHEMAS
 from dccd.domain.types import DataType
 from dccd.storage.schema import arrow_schema
+
+pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 _KEYS: dict[DataType, tuple[str, ...]] = {
     DataType.OHLC: ("ts", "ts_sub_ns"),
@@ -110,7 +112,7 @@ def _merge_trades(table: pa.Table) -> pa.Table:
     identified, anonymous = (table.filter(pc.equal(_flat(table, "_anonymous"), no)) for no in (0, 1))
     identified, anonymous = _unique(identified, ("_id",)), _unique(anonymous, (*_TWIN, "_no"))
     if anonymous.num_rows and identified.num_rows:
-        twins = identified.group_by(_TWIN).aggregate([([], "count_all")])
+        twins = identified.group_by([*_TWIN]).aggregate([([], "count_all")])
         anonymous = anonymous.join(twins, [*_TWIN])
         absorbed = pc.fill_null(anonymous["count_all"], 0)
         anonymous = anonymous.filter(pc.greater_equal(anonymous["_no"], absorbed))
@@ -138,7 +140,7 @@ def _unique(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     if not optional:
         return kept
     groups = table.select(optional).append_column("_group", pc.cumulative_sum(first.cast(pa.int64())))
-    wanted = [(name, "min" if name in _EARLIEST else "max") for name in optional]
+    wanted: list[Any] = [(name, "min" if name in _EARLIEST else "max") for name in optional]
     found = groups.group_by("_group", use_threads=False).aggregate(wanted)
     for name, function in wanted:
         index = kept.schema.get_field_index(name)
@@ -166,7 +168,7 @@ def _sorted(table: pa.Table, names: Sequence[str]) -> pa.Table:
     ).combine_chunks()
 
 
-def _same_as_before(table: pa.Table, names: Sequence[str]) -> pa.Array:
+def _same_as_before(table: pa.Table, names: Sequence[str]) -> pa.Array[Any]:
     """For each row whether all of `names` equal those of the row before it, null being equal to null."""
     rows = table.num_rows
     same = pa.repeat(pa.scalar(True), max(rows - 1, 0))
@@ -180,12 +182,12 @@ def _same_as_before(table: pa.Table, names: Sequence[str]) -> pa.Array:
     return pa.concat_arrays([pa.array([False] if rows else [], pa.bool_()), same])
 
 
-def _rising(column: pa.Array, *, or_equal: bool = False) -> bool:
+def _rising(column: pa.Array[Any], *, or_equal: bool = False) -> bool:
     compare = pc.less_equal if or_equal else pc.less
     return bool(pc.all(compare(column.slice(0, len(column) - 1), column.slice(1))).as_py())
 
 
-def _observations(parts: Sequence[Part]) -> pa.Array:
+def _observations(parts: Sequence[Part]) -> pa.Array[Any]:
     """The number of each row's observation."""
     numbers: dict[object, int] = {}
     return pa.concat_arrays(
@@ -214,6 +216,7 @@ def _unfilled(table: pa.Table) -> pa.Table:
     return table
 
 
-def _flat(table: pa.Table, name: str) -> pa.Array:
+def _flat(table: pa.Table, name: str) -> pa.Array[Any]:
     column = table[name]
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    flat: Any = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return flat

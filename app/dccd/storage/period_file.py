@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,7 +134,7 @@ def file_units(
             def load() -> pa.Table:
                 try:
                     return (
-                        file.read_row_group(index, columns=columns, use_threads=False)
+                        file.read_row_group(index, columns=schema.names, use_threads=False)
                         .select(schema.names)
                         .cast(schema)
                     )
@@ -152,7 +153,9 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
     sink = _Sink(file)
     schema = arrow_schema(contents.dataset.data_type)
     rows = 0
-    with pq.ParquetWriter(sink, schema, **parquet_options(contents.dataset.data_type)) as writer:
+    with pq.ParquetWriter(
+        cast("IO[bytes]", sink), schema, **parquet_options(contents.dataset.data_type)
+    ) as writer:
         for table in row_groups(tables):
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             rows += table.num_rows
@@ -166,7 +169,7 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
             sink.tell(),
             contents.sources,
         )
-        writer.add_key_value_metadata({KEY: footer.encode()})
+        writer.add_key_value_metadata({KEY.decode(): footer.encode().decode()})
     sink.flush()
     return footer
 
@@ -241,17 +244,20 @@ def _discard(fs: FileSystem, temporary: Path) -> None:
         pass  # the next start clears the folder; what went wrong before matters more
 
 
-class _Sink:
+class _Sink(io.RawIOBase):
     """The writer's side of a file: buffered and hashed."""
 
     def __init__(self, file: File) -> None:
+        super().__init__()
         self.sha256 = hashlib.sha256()
-        self.closed = False
         self._file = file
         self._buffer = bytearray()
         self._written = 0
 
-    def write(self, data: bytes) -> int:
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
         self.sha256.update(data)
         self._written += len(data)
         self._buffer += data
@@ -266,18 +272,6 @@ class _Sink:
         if self._buffer:
             self._file.append(self._buffer)
             self._buffer = bytearray()
-
-    def close(self) -> None:
-        self.closed = True
-
-    def readable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
 
 
 def us_bounds(start_ns: int | None, end_ns: int | None) -> tuple[int, int]:

@@ -61,8 +61,8 @@ class Publisher:
         with turn, self._unpublished.pinned(dataset) as due:
             frames = [item.frame for item in due]
             for journal in {frame.journal for frame in frames}:
-                # NTFS keeps the order of renames and removals but has no call to make them durable: should it
-                # lose the new file's name, it has lost the journal's removal too, and the pages must be there.
+                # NTFS keeps the order of renames and removals but has no call to make them durable: when it
+                # loses the new file's name, the journal is there still, and its pages must be in it.
                 if journal.usable:
                     journal.sync()
             end = _ALL[1] if before_ns is None else dataset.period(before_ns).interval.start_ns

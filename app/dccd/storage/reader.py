@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import UsageError
@@ -17,6 +18,8 @@ from dccd.storage.period_file import file_units, us_bounds
 from dccd.storage.schema import arrow_schema
 from dccd.storage.slices import merged
 from dccd.storage.unpublished import Due, frame_units
+
+pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 
 def checked_columns(dataset: DatasetId, columns: Sequence[str] | None) -> list[str]:
@@ -55,9 +58,7 @@ def read_rows(
         low, high = max(low, start_us), min(high, end_us)
         if low >= high:
             continue
-        for table in _period_rows(
-            fs, layout, dataset, period, files.get(period), due, (low, high), columns
-        ):
+        for table in _period_rows(fs, layout, dataset, period, files.get(period), due, (low, high), columns):
             for batch in _within(table, start_ns, end_ns).select(columns).to_batches():
                 if batch.num_rows:
                     yield batch
@@ -98,7 +99,7 @@ def _within(table: pa.Table, start_ns: int | None, end_ns: int | None) -> pa.Tab
     return table
 
 
-def _at_or_after(ts: pa.ChunkedArray, below: pa.ChunkedArray, ts_ns: int) -> pa.ChunkedArray:
+def _at_or_after(ts: pa.ChunkedArray[Any], below: pa.ChunkedArray[Any], ts_ns: int) -> Any:
     us, rest = divmod(ts_ns, US_NS)
     us_scalar = pa.scalar(us, pa.int64())
     if not rest:

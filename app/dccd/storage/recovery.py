@@ -1,4 +1,4 @@
-"""What every start does first: clear what was half written, find what was not published, set aside the broken."""
+"""What every start does first: clear the unfinished, find the unpublished, put aside the unreadable."""
 
 from __future__ import annotations
 
@@ -96,8 +96,7 @@ def quarantine_file(
     quarantine.move(layout.data_path / path, str(error))
     place = PurePosixPath(path)
     dataset = layout.dataset_in(place.parent)
-    period = dataset and layout.period_named(dataset, place.stem)
-    if dataset is None or period is None:
+    if dataset is None or (period := layout.period_named(dataset, place.stem)) is None:
         return
     lost = known.footer.covered if known else coverage.get(dataset, What.ASKED).clip(*period.interval)
     coverage.add(dataset, What.LOST, lost, "put aside: its file could not be read")
@@ -114,7 +113,7 @@ def scan_journals(
         try:
             journal = Journal.open(fs, path)
         except CorruptFile as error:
-            _set_aside_headless(fs, quarantine, path, entry.size, error)
+            _put_aside_headless(fs, quarantine, path, entry.size, error)
             continue
         if journal.torn:
             torn = journal.torn
@@ -122,13 +121,13 @@ def scan_journals(
             quarantine.keep(
                 f"{entry.name}@{torn.offset}",
                 tail,
-                f"The last {torn.size} bytes of the journal {entry.name} are no whole page, as after a power cut.",
+                f"The last {torn.size} bytes of the journal {entry.name} are no whole page, and put aside.",
             )
             journal.cut_torn()
         unpublished.recover(journal, catalog.get)
 
 
-def _set_aside_headless(
+def _put_aside_headless(
     fs: FileSystem, quarantine: Quarantine, path: Path, size: int, error: CorruptFile
 ) -> None:
     """A journal without a header: nothing was acknowledged if it is no longer than one."""

@@ -87,9 +87,9 @@ def scan(
         case "pyarrow":
             return pyarrow.dataset.dataset(paths, schema=arrow_schema(dataset.data_type), format="parquet")
         case "polars":
-            import polars
+            import polars as pl
 
-            return polars.scan_parquet(paths, hive_partitioning=False)
+            return pl.scan_parquet(paths, hive_partitioning=False)
         case "duckdb":
             import duckdb
 

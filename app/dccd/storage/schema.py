@@ -14,13 +14,15 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import StorageError
 from dccd.domain.records import SCHEMAS, Column, Kind
 from dccd.domain.timeutils import MAX_NS, MIN_NS, US_NS
 from dccd.domain.types import DataType
+
+pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 SCHEMA_VERSION = 1
 
@@ -75,7 +77,7 @@ def to_batch(dataset: DatasetId, columns: Mapping[str, Sequence[object]]) -> pa.
         wrong = f"unknown columns {sorted(unknown)}" if unknown else "no column ts"
         raise StorageError(f"Rows for {dataset} have {wrong}.")
     rows = len(columns["ts"])
-    arrays: dict[str, pa.Array] = {}
+    arrays: dict[str, pa.Array[Any]] = {}
     for column, field in zip(schema.columns, arrow, strict=True):
         if column.kind is Kind.SUB_NS:
             continue
@@ -96,7 +98,7 @@ def to_batch(dataset: DatasetId, columns: Mapping[str, Sequence[object]]) -> pa.
     return pa.RecordBatch.from_arrays([arrays[name] for name in schema.names], schema=arrow)
 
 
-def _split(dataset: DatasetId, ts: pa.Array) -> tuple[pa.Array, pa.Array]:
+def _split(dataset: DatasetId, ts: pa.Array[Any]) -> tuple[pa.Array[Any], pa.Array[Any]]:
     """Nanoseconds as microseconds and what is left below them, null where nothing is."""
     if not len(ts):
         return ts.view(_TIME), pa.nulls(0, pa.int16())
@@ -111,7 +113,7 @@ def _split(dataset: DatasetId, ts: pa.Array) -> tuple[pa.Array, pa.Array]:
     return micros.view(_TIME), pc.if_else(pc.equal(below, 0), pa.scalar(None, pa.int16()), below)
 
 
-def _convert(dataset: DatasetId, column: Column, values: Any, kind: pa.DataType) -> pa.Array:
+def _convert(dataset: DatasetId, column: Column, values: Any, kind: pa.DataType) -> pa.Array[Any]:
     try:
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()

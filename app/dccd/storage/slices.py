@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from dccd.domain.types import DataType
 from dccd.storage.merge import Part, merge
+
+pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 SLICE_ROWS = 1 << 18
 _SECOND_US = 1_000_000
@@ -136,8 +139,8 @@ def _cut(units: Sequence[Unit], start_us: int, end_us: int) -> int | None:
     )
     if abs(nearest - middle) > (end_us - start_us) // 4:
         nearest = middle
-    for place in (nearest, middle, middle + _SECOND_US):
-        place = place // _SECOND_US * _SECOND_US
+    for instant in (nearest, middle, middle + _SECOND_US):
+        place = instant // _SECOND_US * _SECOND_US
         if start_us < place < end_us:
             return place
     return None

@@ -258,7 +258,9 @@ class Store:
         return {*self._catalog.datasets(), *self.unpublished.datasets(), *self._coverage.datasets()}
 
     def _require(self, dataset: DatasetId) -> None:
-        if not (self._catalog.files(dataset) or self.unpublished.knows(dataset) or self._coverage.knows(dataset)):
+        if not (
+            self._catalog.files(dataset) or self.unpublished.knows(dataset) or self._coverage.knows(dataset)
+        ):
             raise UnknownDataset(f"Nothing is stored of {dataset}. Download it first.")
 
     def _describe(self, dataset: DatasetId) -> DatasetInfo:

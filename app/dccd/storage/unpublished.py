@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
 from dccd.storage.footer import FileInfo
@@ -75,7 +73,7 @@ class Unpublished:
 
     @contextmanager
     def pinned(self, dataset: DatasetId) -> Iterator[list[Due]]:
-        """Frames with anything due, oldest first, readable until the context ends, published meanwhile or not."""
+        """Frames with anything due, oldest first, readable until the context ends."""
         with self._mutex:
             due = [Due(frame, frozenset(frame.rows_due)) for frame in self._frames.get(dataset, ())]
             journals = {item.frame.journal for item in due}
@@ -173,7 +171,7 @@ def frame_units(frames: Iterable[Frame]) -> list[Unit]:
             frame.min_us,
             frame.max_us,
             frame.rows,
-            lambda frame=frame: pa.Table.from_batches([frame.batch()]),
+            frame.table,
             frame.observation or frame,
         )
         for frame in frames

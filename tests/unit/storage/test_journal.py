@@ -22,7 +22,12 @@ FS = RealFileSystem()
 def rows(first: int, count: int) -> pa.RecordBatch:
     numbers = range(first, first + count)
     return to_batch(
-        TRADES, {"ts": [DAY + n * 1000 for n in numbers], "price": [1.0 * n for n in numbers], "amount": [1.0] * count}
+        TRADES,
+        {
+            "ts": [DAY + n * 1000 for n in numbers],
+            "price": [1.0 * n for n in numbers],
+            "amount": [1.0] * count,
+        },
     )
 
 
@@ -39,7 +44,13 @@ def test_pages_come_back_as_they_went_in(journal: Journal) -> None:
     first, second = again.frames
     assert again.id == journal.id
     assert again.torn is None
-    assert (first.seq, first.dataset, first.rows, first.cursor, first.source) == (1, TRADES, 3, "next", "kraken")
+    assert (first.seq, first.dataset, first.rows, first.cursor, first.source) == (
+        1,
+        TRADES,
+        3,
+        "next",
+        "kraken",
+    )
     assert first.covered == IntervalSet.of(DAY, DAY + 3000)
     assert (second.seq, second.dataset, second.observation) == (2, OTHER, "session")
     assert first.batch().equals(rows(0, 3))
@@ -49,7 +60,9 @@ def test_pages_come_back_as_they_went_in(journal: Journal) -> None:
 
 def test_which_periods_a_page_has_rows_for(journal: Journal) -> None:
     times = [DAY - 1000, DAY, DAY + 1000, DAY + 2 * DAY_NS]
-    frame = journal.append(TRADES, to_batch(TRADES, {"ts": times, "price": [1.0] * 4, "amount": [1.0] * 4}), IntervalSet())
+    frame = journal.append(
+        TRADES, to_batch(TRADES, {"ts": times, "price": [1.0] * 4, "amount": [1.0] * 4}), IntervalSet()
+    )
     expected = {"2023-12-31": 1, "2024-01-01": 2, "2024-01-03": 1}
     assert {period.name: count for period, count in frame.rows_due.items()} == expected
     journal.close()

@@ -15,7 +15,8 @@ REFERENCE_RUNS = """
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, spec_id TEXT NOT NULL, operation TEXT NOT NULL, exchange TEXT NOT NULL,
     symbol TEXT NOT NULL, data_type TEXT NOT NULL, state TEXT NOT NULL, started_at INTEGER, ended_at INTEGER,
-    rows_written INTEGER DEFAULT 0, error TEXT, progress TEXT, log_tail TEXT DEFAULT '[]', created_at INTEGER NOT NULL
+    rows_written INTEGER DEFAULT 0, error TEXT, progress TEXT, log_tail TEXT DEFAULT '[]',
+    created_at INTEGER NOT NULL
 )
 """
 

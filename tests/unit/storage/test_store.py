@@ -45,7 +45,7 @@ def fill(store: Store, first: int, last: int, **more: Any) -> None:
     log.finish()
 
 
-def opens(store: Store, *args: Any) -> list[float]:
+def opens(store: Store, *args: Any) -> list[Any]:
     return [value for batch in store.read(BARS, *args) for value in batch["open"].to_pylist()]
 
 
@@ -72,7 +72,9 @@ def test_a_range_is_half_open_and_exact_to_the_nanosecond(store: Store) -> None:
     assert opens(store, at + 1, at + MINUTE_NS + 1) == [4.0]
     assert opens(store, at, at) == []
     log = store.begin_backfill(TRADES, "run", source="bitfinex")
-    log.append({"ts": [FEB, FEB + 1, FEB + 999], "price": [1.0] * 3, "amount": [1.0] * 3}, IntervalSet(), None)
+    log.append(
+        {"ts": [FEB, FEB + 1, FEB + 999], "price": [1.0] * 3, "amount": [1.0] * 3}, IntervalSet(), None
+    )
     log.finish()
     assert [b["ts_sub_ns"].to_pylist() for b in store.read(TRADES, FEB + 1, FEB + 999)] == [[1]]
 
@@ -110,7 +112,7 @@ def test_a_null_never_overwrites_a_value(store: Store) -> None:
 
 
 def test_three_identical_fills_without_ids_are_three_trades(store: Store) -> None:
-    page = {"ts": [FEB] * 3, "price": [5.0] * 3, "amount": [1.0] * 3, "side": ["buy"] * 3}
+    page: dict[str, Any] = {"ts": [FEB] * 3, "price": [5.0] * 3, "amount": [1.0] * 3, "side": ["buy"] * 3}
     for _ in range(2):
         log = store.begin_backfill(TRADES, "run", source="bitfinex")
         log.append(page, IntervalSet.of(FEB, FEB + 1), None)
@@ -123,7 +125,11 @@ def test_gaps_inside_a_file_are_found_with_causes(store: Store) -> None:
     fill(store, 0, 20)
     fill(store, 40, 60)
     gap = store.gaps(BARS)[0]
-    assert (gap.start_ns, gap.end_ns, gap.cause) == (FEB + 20 * MINUTE_NS, FEB + 40 * MINUTE_NS, NEVER_FETCHED)
+    assert (gap.start_ns, gap.end_ns, gap.cause) == (
+        FEB + 20 * MINUTE_NS,
+        FEB + 40 * MINUTE_NS,
+        NEVER_FETCHED,
+    )
     assert not store.info(BARS).complete
     store.add_absent(BARS, Interval(gap.start_ns, gap.end_ns), "listed later")
     assert store.info(BARS).complete
