@@ -330,6 +330,20 @@ def test_an_instruments_figures() -> None:
     assert listed(Market.SPOT).contract_size is None
 
 
+def test_coin_margined_contracts_in_the_linear_list_are_left_to_their_own() -> None:
+    row = {
+        "symbol": "BTCUSD_PERP",
+        "baseAsset": "BTC",
+        "quoteAsset": "USD",
+        "marginAsset": "BTC",
+        "filters": [],
+    }
+    linear = row | {"symbol": "BTCUSDT", "quoteAsset": "USDT", "marginAsset": "USDT"}
+    listing = next(each for each in BINANCE.listings if each.request.host == "linear")
+    found = listing.parse(Response(200, {}, json.dumps({"symbols": [row, linear]}).encode()))
+    assert [it.native for it in found] == ["BTCUSDT"]
+
+
 def test_allowances_are_learned_from_the_listing() -> None:
     rates = [{"rateLimitType": "ORDERS", "limit": 50}, {"rateLimitType": "REQUEST_WEIGHT", "limit": 3000}]
     body = json.dumps({"symbols": [], "rateLimits": rates}).encode()

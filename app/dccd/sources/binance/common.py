@@ -109,7 +109,11 @@ def listing(market: Market, weight: int) -> Listing:
     """The instruments of a market, with the allowance its list states."""
 
     def instruments(response: Response) -> Sequence[Instrument]:
-        return [_instrument(market, row) for row in _exchange_info.decode(response.body).symbols]
+        rows = _exchange_info.decode(response.body).symbols
+        if market is Market.LINEAR:
+            # Since COIN-M was joined to USDⓈ-M (2026-06), the one's list may hold the other's contracts.
+            rows = [row for row in rows if row.marginAsset != row.baseAsset]
+        return [_instrument(market, row) for row in rows]
 
     def limits(response: Response) -> Mapping[str, int]:
         stated = _exchange_info.decode(response.body).rateLimits
