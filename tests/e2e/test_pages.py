@@ -24,7 +24,10 @@ from playwright.async_api import Browser, Page, Route, expect
 
 pytestmark = pytest.mark.needs("browser")
 
-NOW_MS = 1_717_243_200_000  # 2024-06-01T12:00Z
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
+
+NOW_MS = 1_717_243_800_000  # 2024-06-01T12:10Z
 ID = "binance:BTC-USDT:ohlc:1h"
 HOSTILE = "<img src=x onerror=alert(1)>\u202eTDSU/CTB" + "X" * 5000
 
@@ -42,10 +45,12 @@ class Window:
     async def open(self, address: str | None = None, *, width: int = 1180, height: int = 760) -> Page:
         """Open a page; what the browser complains about on it (errors, the policy) is collected."""
         page = await self.browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self.complaints.append(f"{error}"))
         await page.goto(address or self.server.page_url())
+        await expect(page.locator("main")).to_be_visible()
+        await expect(page.get_by_text("Opening…")).to_have_count(0)
         return page
 
     def _listen(self, message) -> None:
@@ -145,14 +150,15 @@ async def _rows(service: Service) -> list[dict[str, float]]:
 
 async def test_a_download_outlives_its_page_and_can_be_cancelled_and_retried(window: Window) -> None:
     page = await window.open()
-    await choose(page, span="1m", first_day="2024-01-01")
+    await choose(page, span="1m", first_day="2024-03-01")
     window.exchange.latency_s = 0.5
     await page.get_by_role("button", name="Start download").click()
-    await expect(page.locator("li").filter(has_text="Running")).to_be_visible()
+    running = page.get_by_role("region", name="Downloads").locator("li").filter(has_text="Running")
+    await expect(running).to_be_visible()
     await page.close()
 
     page = await window.open()
-    running = page.locator("li").filter(has_text="Running")
+    running = page.get_by_role("region", name="Downloads").locator("li").filter(has_text="Running")
     await expect(running.get_by_role("progressbar")).to_be_visible()
     await expect(page.get_by_text("1 running")).to_be_visible()
     await page.get_by_role("button", name="Cancel BTC/USDT Candles 1m").click()
