@@ -37,7 +37,7 @@ class Program:
         try:
             return await self.server.start()
         except BaseException:
-            await self.service.stop()
+            await self.stop()
             raise
 
     async def stop(self) -> None:
