@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import sys
+from asyncio.subprocess import SubprocessStreamProtocol
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ READY_DEADLINE_S = 60.0
 QUIT_DEADLINE_S = 8.0
 LAST_WORDS_S = 0.5
 LINES_KEPT = 20
+LINE_BYTES_MAX = 65_536
 
 
 class WindowUnavailable(DccdError):
@@ -76,8 +78,11 @@ class WindowChild:
 
     async def run(self, url: str, ticket: str) -> int:
         """Start the process, open the page, and pass events on until it ends; return its exit status."""
+        loop = asyncio.get_running_loop()
         try:
-            self._process = process = await asyncio.create_subprocess_exec(
+            # What asyncio.create_subprocess_exec does, which keeps the transport, and its closing, to itself.
+            transport, streams = await loop.subprocess_exec(
+                lambda: SubprocessStreamProtocol(LINE_BYTES_MAX, loop),
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -88,6 +93,7 @@ class WindowChild:
         except OSError as error:
             self._abandon(WindowUnavailable(f"The window's process cannot be started: {error}."))
             return -1
+        self._process = process = asyncio.subprocess.Process(transport, streams, loop)
         if self._ending:
             self._kill()
         errors = asyncio.create_task(self._keep_last_lines(process))
@@ -96,13 +102,14 @@ class WindowChild:
             await self._pass_events_on(process)
             exit_code = await process.wait()
             if exit_code > 0:
-                # For the reason. Its helpers share the pipe and may outlive it, so not to the pipe's end.
+                # For the reason; not for long, as its helpers share the pipe and may outlive it.
                 await asyncio.wait({errors}, timeout=LAST_WORDS_S)
         except asyncio.CancelledError:
             self._kill()
             raise
         finally:
             errors.cancel()
+            transport.close()
             self._abandon(WindowUnavailable(self.describe_end()))
         return exit_code
 
