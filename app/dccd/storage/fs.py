@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ Bytes = bytes | bytearray | memoryview | pa.Buffer
 _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _WINDOWS_LONG_PATH = 240  # below the 260 of MAX_PATH, so that a temporary suffix still fits
 _WINDOWS_SHARING = {5, 32, 33}  # access denied, sharing violation, lock violation
+_REPLACE_PAUSES_S = (0.01, 0.03, 0.1, 0.3, 0.6, 1.0) if sys.platform == "win32" else ()
 _LOCK_OFFSET = 1 << 30  # Windows locks bytes against reading too: one that nobody reads
 
 
@@ -264,7 +266,14 @@ class RealFileSystem:
         return pa.OSFile(_native(path), "rb")
 
     def replace(self, source: Path, target: Path) -> None:
-        """See :meth:`FileSystem.replace`."""
+        """See :meth:`FileSystem.replace`; on Windows a virus scanner may hold the target for a moment."""
+        for pause_s in _REPLACE_PAUSES_S:
+            try:
+                os.replace(_native(source), _native(target))
+            except PermissionError:
+                time.sleep(pause_s)
+            else:
+                return
         os.replace(_native(source), _native(target))
 
     def remove(self, path: Path) -> None:
