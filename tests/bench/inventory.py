@@ -1,4 +1,4 @@
-"""How long a folder of many files takes to open and to list: ``python -m tests.bench.inventory [--files N]``."""
+"""How long a folder of many files takes to open and to list: ``python -m tests.bench.inventory``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
@@ -27,7 +28,12 @@ def fill(path: Path, files: int) -> None:
         days = range(min(PER_DATASET, files - number * PER_DATASET))
         times = [START + day * DAY_NS + n for day in days for n in range(0, 3000, 1000)]
         count = len(times)
-        columns = {"ts": times, "price": [1.0] * count, "amount": [1.0] * count, "tid_num": [*range(count)]}
+        columns: dict[str, list[Any]] = {
+            "ts": times,
+            "price": [1.0] * count,
+            "amount": [1.0] * count,
+            "tid_num": [*range(count)],
+        }
         log.append(columns, IntervalSet.of(START, START + len(days) * DAY_NS), None)
         log.finish()
     store.close()
@@ -50,8 +56,8 @@ def main() -> None:
         report(f"write {files:,} files", lambda: fill(path, files))
         stores: list[Store] = []
         report("open, indexed", lambda: stores.append(Store.open(path)))
-        report("inventory, first", lambda: stores[0].inventory())
-        report("inventory, again", lambda: stores[0].inventory())
+        report("inventory, first", stores[0].inventory)
+        report("inventory, again", stores[0].inventory)
         stores[0].close()
         (path / ".dccd" / FILE_NAME).unlink()
         report("open without an index", lambda: stores.append(Store.open(path)))

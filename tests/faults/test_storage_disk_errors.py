@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,15 @@ def test_an_error_at_any_call_is_told_in_words_and_loses_nothing(number: int) ->
     live(clean, Ledger())
     for at in range(1, clean.calls + 1, 4):
         disk, ledger = SimDisk(), Ledger()
-        disk.fail = lambda call, _name, at=at: OSError(number, "injected") if call == at else None
+        disk.fail = partial(fails_at, at, number)
         with suppress(StorageError):  # any other error fails the test
             live(disk, ledger)
         disk.fail = lambda _call, _name: None
         judge(disk.after_crash(Loss.ALL, at), ledger, power_cut=True)
+
+
+def fails_at(at: int, number: int, call: int, _name: str) -> OSError | None:
+    return OSError(number, "injected") if call == at else None
 
 
 def test_a_page_that_found_no_room_can_be_appended_again() -> None:

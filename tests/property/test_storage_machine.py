@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.timeutils import HOUR_NS
+from dccd.domain.timeutils import HOUR_NS, datetime_ns
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.store import Store
 
@@ -109,10 +110,10 @@ class StoreMachine(RuleBasedStateMachine):
         assert coverage.missing == self.asked - self.covered
         assert self.store.problems == ()
 
-    def read(self, start_ns: int | None, end_ns: int | None) -> dict[int, float]:
-        found: dict[int, float] = {}
+    def read(self, start_ns: int | None, end_ns: int | None) -> dict[int, Any]:
+        found: dict[int, Any] = {}
         for batch in self.store.read(BARS, start_ns, end_ns):
-            times = [us * 1000 for us in batch["ts"].cast("int64").to_pylist()]
+            times = [datetime_ns(ts.as_py()) for ts in batch["ts"]]
             assert not found.keys() & set(times), "a row is there twice"
             assert times == sorted(times)
             found |= dict(zip(times, batch["open"].to_pylist(), strict=True))

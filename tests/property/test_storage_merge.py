@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -74,6 +75,11 @@ def table(dataset: DatasetId, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_batches([to_batch(dataset, columns)])
 
 
+def bounds(rows: pa.Table) -> tuple[int, int]:
+    times = rows["ts"].cast(pa.int64()).to_pylist()
+    return times[0], times[-1]
+
+
 def together(dataset: DatasetId, *tables: pa.Table) -> pa.Table:
     return merge(dataset.data_type, [Part(each, number) for number, each in enumerate(tables)])
 
@@ -109,14 +115,7 @@ def test_slices_give_what_one_merge_gives(pages: list[list[int]], size: int) -> 
         if page
     ]
     units = [
-        Unit(
-            each["ts"].cast("int64")[0].as_py(),
-            each["ts"].cast("int64")[-1].as_py(),
-            len(each),
-            lambda t=each: t,
-            n,
-        )
-        for n, each in enumerate(tables)
+        Unit(*bounds(each), len(each), partial(pa.concat_tables, [each]), n) for n, each in enumerate(tables)
     ]
     found = list(merged(dataset.data_type, units, 0, 1 << 62, size))
     expected = together(dataset, *tables)

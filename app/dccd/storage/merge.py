@@ -216,7 +216,6 @@ def _unfilled(table: pa.Table) -> pa.Table:
     return table
 
 
-def _flat(table: pa.Table, name: str) -> pa.Array[Any]:
+def _flat(table: pa.Table, name: str) -> Any:
     column = table[name]
-    flat: Any = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return flat
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -20,7 +20,7 @@ from dccd.storage.merge import Part, merge
 
 pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
-SLICE_ROWS = 1 << 18
+SLICE_ROWS = 1 << 17
 _SECOND_US = 1_000_000
 
 

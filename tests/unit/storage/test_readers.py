@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
@@ -18,7 +18,7 @@ import pytest
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UnknownDataset, UsageError
-from dccd.domain.timeutils import HOUR_NS, MS_NS
+from dccd.domain.timeutils import HOUR_NS, MS_NS, datetime_ns
 from dccd.storage.export import export
 from dccd.storage.scan import scan
 from dccd.storage.schema import to_batch
@@ -73,10 +73,8 @@ def published(store: Store, expected: pa.Table) -> pa.Table:
 
 def test_the_store_gives_back_every_bit(store: Store, expected: pa.Table) -> None:
     assert pa.Table.from_batches(store.read(BARS)).equals(expected)
-    assert store.coverage(BARS).covered == IntervalSet.of(
-        expected["ts"].cast("int64")[0].as_py() * 1000,
-        expected["ts"].cast("int64")[-1].as_py() * 1000 + HOUR_NS,
-    )
+    first, last = datetime_ns(expected["ts"][0].as_py()), datetime_ns(expected["ts"][-1].as_py())
+    assert store.coverage(BARS).covered == IntervalSet.of(first, last + HOUR_NS)
 
 
 def test_pyarrow(store: Store, published: pa.Table) -> None:
@@ -142,7 +140,7 @@ def test_an_export_is_the_data_in_one_file(
         case "parquet":
             found = pa.parquet.read_table(path)
         case "arrow":
-            found = pa.ipc.open_file(path).read_all()
+            found = pa.ipc.open_file(str(path)).read_all()
         case _:
             frame = pd.read_csv(path, parse_dates=["ts"])
             found = pa.Table.from_pandas(frame, schema=expected.schema, preserve_index=False)
