@@ -11,7 +11,7 @@ class _WithoutPandas(MetaPathFinder):
     something this program does not use.
     """
 
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+    def find_spec(self, fullname: str, *_: object) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is kept out of this program", name=fullname)
 

@@ -164,6 +164,15 @@ def test_a_corrupt_configuration_names_the_line(
         assert "line 2" in capsys.readouterr().err
 
 
+def test_a_configuration_of_an_unknown_exchange_is_not_valid(
+    dccd: Dccd, capsys: pytest.CaptureFixture[str], places: list[str]
+) -> None:
+    assert dccd("validate") == 0
+    Path(places[1]).write_text("[sources.binanse]\nenabled = true\n")
+    assert dccd("validate") == 2
+    assert "binanse" in capsys.readouterr().err
+
+
 def test_a_data_folder_that_is_a_file(
     dccd: Dccd, capsys: pytest.CaptureFixture[str], places: list[str]
 ) -> None:

@@ -17,7 +17,7 @@ from dccd.domain.types import DataType
 SPAN_TYPES = frozenset({DataType.OHLC, DataType.OPEN_INTEREST})
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class DatasetId:
     """The identity of a dataset.
 

@@ -85,7 +85,8 @@ class AmbiguousSymbol(UsageError):
     def __init__(self, exchange: str, symbol: str, choices: Sequence[str]) -> None:
         self.exchange, self.symbol, self.choices = exchange, symbol, tuple(choices)
         super().__init__(
-            f"{symbol!r} stands for more than one contract on {exchange}. Choose one of: {', '.join(choices)}."
+            f"{symbol!r} stands for more than one contract on {exchange}. "
+            f"Choose one of: {', '.join(choices)}."
         )
 
 

@@ -103,7 +103,9 @@ class InstrumentList:
 
     def _resolve_rolling(self, text: str, rolling: str) -> Instrument:
         pair = Symbol.parse(text.rpartition(":")[0])
-        same_pair = [i for i in self if (i.symbol.base, i.symbol.quote) == (pair.base, pair.quote) and i.active]
+        same_pair = [
+            i for i in self if (i.symbol.base, i.symbol.quote) == (pair.base, pair.quote) and i.active
+        ]
         if rolling == "perp":
             return self._one(text, [i for i in same_pair if i.type is InstrumentType.PERPETUAL])
         expiries = sorted(

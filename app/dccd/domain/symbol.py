@@ -22,7 +22,7 @@ def currency(name: str) -> str:
     return CURRENCY_ALIASES.get(upper, upper)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Symbol:
     """One contract's name, the same on every exchange.
 
@@ -56,11 +56,14 @@ class Symbol:
         pair, _, tail = text.strip().partition(":")
         parts = re.split(r"[/\-_]", pair, maxsplit=1)
         if len(parts) != 2 or not all(parts):
-            raise UsageError(f"{text!r} is not a symbol. Write it like BTC/USDT, or BTC/USDT:USDT for a perpetual.")
+            raise UsageError(
+                f"{text!r} is not a symbol. Write it like BTC/USDT, or BTC/USDT:USDT for a perpetual."
+            )
         settle, _, expiry = tail.partition("-")
         if expiry and not _EXPIRY.fullmatch(expiry):
             raise UsageError(f"{text!r}: the expiry is written YYMMDD, like BTC/USDT:USDT-261225.")
-        return cls(currency(parts[0]), currency(parts[1]), currency(settle) if settle else None, expiry or None)
+        base, quote = map(currency, parts)
+        return cls(base, quote, currency(settle) if settle else None, expiry or None)
 
     def __str__(self) -> str:
         text = f"{self.base}/{self.quote}"

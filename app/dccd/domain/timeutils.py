@@ -53,7 +53,7 @@ def parse_time(text: str | int) -> int:
     InvalidRange
         The text is neither, or lies outside 1970–2262.
     """
-    if isinstance(text, int) or text.strip().lstrip("+-").isdecimal() and len(text.strip()) > 8:
+    if isinstance(text, int) or (text.strip().lstrip("+-").isdecimal() and len(text.strip()) > 8):
         ts_ns = int(text)
     else:
         raw = text.strip()

@@ -22,7 +22,8 @@ TABLE = pa.table(
 
 
 @pytest.mark.parametrize(
-    ("size_bytes", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1.5e9, "1.5 GB"), (2e15, "2000.0 TB")]
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1.5e9, "1.5 GB"), (2e15, "2000.0 TB")],
 )
 def test_sizes(size_bytes: float, text: str) -> None:
     assert size(size_bytes) == text
@@ -53,7 +54,11 @@ def test_csv_has_a_header_once_and_times_to_the_nanosecond(capsys: pytest.Captur
 def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(TABLE, "json", first=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines[1] == {"ts": "2024-01-01T00:00:00.0000001Z", "price": 1e-8, "recv_ts": "2024-01-01T00:00:01Z"}
+    assert lines[1] == {
+        "ts": "2024-01-01T00:00:00.0000001Z",
+        "price": 1e-8,
+        "recv_ts": "2024-01-01T00:00:01Z",
+    }
 
 
 def test_tables_align(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +67,14 @@ def test_tables_align(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_facts_of_progress_name_what_it_waits_for() -> None:
-    progress = {"rows": 1234, "done": 1, "total": 4, "rows_per_s": 50.0, "eta_s": 61, "waiting": "Binance rests"}
+    progress = {
+        "rows": 1234,
+        "done": 1,
+        "total": 4,
+        "rows_per_s": 50.0,
+        "eta_s": 61,
+        "waiting": "Binance rests",
+    }
     assert facts(progress) == "1,234 rows, 25 %, 50 rows/s, 1 min 01 s left, Binance rests"
     unknown = {"rows": 5, "done": 5, "total": None, "rows_per_s": None, "eta_s": None, "waiting": None}
     assert facts(unknown) == "5 rows"

@@ -83,8 +83,12 @@ def remove_runtime_file(data_path: Path) -> None:
             (folder / _name(data_path)).unlink()
 
 
-def _folders() -> tuple[Path, Path]:
-    return user_runtime_path("dccd", appauthor=False), user_cache_path("dccd", appauthor=False) / "run"
+def _folders() -> tuple[Path, ...]:
+    """Where the file may lie, the best first."""
+    cache = user_cache_path("dccd", appauthor=False) / "run"
+    if sys.platform == "linux" and not os.environ.get("XDG_RUNTIME_DIR"):
+        return (cache,)  # the login gave no runtime folder, as under cron and su
+    return user_runtime_path("dccd", appauthor=False), cache
 
 
 def _name(data_path: Path) -> str:

@@ -45,9 +45,12 @@ class DesktopBackend:
         async def choose_folder(title: str) -> Path | None:
             return await shell.choose_folder(title)
 
+        async def quit_() -> None:
+            shell.quit()
+
         self._program.server.on_raise = shell.raise_window
         self._program.server.choose_folder = choose_folder
-        self._program.server.on_quit = shell.quit
+        self._program.server.on_quit = quit_
         return await self._program.start()
 
     async def stop(self) -> None:

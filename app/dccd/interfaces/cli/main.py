@@ -64,5 +64,6 @@ def run(argv: Sequence[str] | None = None) -> int:
 def report(error: DccdError) -> int:
     """Print an error as one sentence and return the exit status it stands for."""
     print(f"dccd: {error}", file=sys.stderr)
-    wrong_use = {kind.code for kind in (UsageError, *UsageError.__subclasses__())} | {"validation"}
+    usage: list[type[DccdError]] = [UsageError, *UsageError.__subclasses__()]
+    wrong_use = {kind.code for kind in usage} | {"validation"}
     return WRONG_USE if getattr(error, "problem_code", error.code) in wrong_use else FAILED

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from typing import Any
 
 import httpx
 
+from dccd.application.service_factory import check_sources
 from dccd.interfaces.api.runtime_file import RuntimeInfo, read_runtime_file
 from dccd.interfaces.cli.connection import config_of
 from dccd.interfaces.cli.output import duration, print_json, size
+
+Json = dict[str, Any]
+
+_TIMEOUT_S = 60  # a window that is opened anew takes seconds on a slow machine
 
 
 async def validate(arguments: Namespace) -> int:
     """Check the configuration; a fault is raised as ConfigError."""
     config = config_of(arguments)
+    check_sources(config)
     print(f"{config.path}: valid. Data folder: {config.data_path}")
     return 0
 
@@ -57,11 +64,14 @@ async def open_app(arguments: Namespace) -> int:
     return 0
 
 
-async def _ask(running: RuntimeInfo, method: str, path: str) -> dict[str, object] | None:
+async def _ask(running: RuntimeInfo, method: str, path: str) -> Json | None:
     headers = {"Authorization": f"Bearer {running.secret}"}
-    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=5, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=running.url, headers=headers, timeout=_TIMEOUT_S, trust_env=False
+    ) as http:
         try:
             response = await http.request(method, path)
         except httpx.TransportError:
             return None
-    return response.json() if response.is_success else None
+    answer: Json | None = response.json() if response.is_success else None
+    return answer
