@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.exchanges.binance import BinanceStandIn
 from tests.exchanges.engine import Fault, Response, in_thread
 
