@@ -77,7 +77,7 @@ def table(dataset: DatasetId, rows: list[dict[str, Any]]) -> pa.Table:
 
 def bounds(rows: pa.Table) -> tuple[int, int]:
     times = rows["ts"].cast(pa.int64()).to_pylist()
-    return times[0], times[-1]
+    return int(times[0] or 0), int(times[-1] or 0)
 
 
 def together(dataset: DatasetId, *tables: pa.Table) -> pa.Table:
