@@ -65,7 +65,10 @@ class Live {
     this.#stream = api.events(this.#onEvent, this.#onOpen);
     this.#stream.start();
     setInterval(() => {
-      if (!document.hidden) void this.#guard(this.refreshHealth());
+      if (document.hidden) return;
+      void this.#guard(this.refreshHealth());
+      // What is being downloaded grows between the events that say it was put into files.
+      if (this.running.length > 0) this.#inventorySoon();
     }, HEALTH_EVERY_MS);
     // While hidden no event is read; what happened meanwhile is fetched when the page is looked at again.
     document.addEventListener("visibilitychange", () => {
@@ -79,6 +82,11 @@ class Live {
 
   async refreshHealth(): Promise<void> {
     this.health = await api.health();
+  }
+
+  /** A page that lists what is held was opened. */
+  look(): void {
+    void this.#guard(this.refreshInventory());
   }
 
   async refreshInventory(): Promise<void> {

@@ -14,7 +14,9 @@ class Toasts {
   list = $state<Toast[]>([]);
   #next = 1;
 
+  /** One at a time: the newest is what the person has just done. */
   done(text: string, action: Toast["action"] = null): void {
+    this.list = this.list.filter((it) => it.kind === "failed");
     const id = this.#add({ kind: "done", text, technical: "", action });
     setTimeout(() => this.close(id), SHOWN_MS);
   }
