@@ -12,6 +12,8 @@ from dccd.domain.types import InstrumentType, Market
 
 _QUARTER_MONTHS = ("03", "06", "09", "12")
 _ROLLING = ("perp", "quarter", "next_quarter")
+# In a search these come before the others: what most people mean by a coin's name alone.
+_COMMON_QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +132,19 @@ class InstrumentList:
     ) -> list[Instrument]:
         """Instruments whose unified or native name holds every word of `query`, the closest first.
 
-        Closest: base equal to the query, then name starting with it, then shorter names.
+        Closest: base equal to the query, then name starting with it, then the common quote currencies, then
+        shorter names.
         """
         wanted = query.upper().replace("-", "/").replace("_", "/").strip()
         words = wanted.split()
 
-        def rank(item: Instrument) -> tuple[bool, bool, int, str]:
+        base = wanted.partition("/")[0]
+        order = {quote: place for place, quote in enumerate(_COMMON_QUOTES)}
+
+        def rank(item: Instrument) -> tuple[bool, bool, int, int, str]:
             name = str(item.symbol)
-            return item.symbol.base != wanted.partition("/")[0], not name.startswith(wanted), len(name), name
+            quote = order.get(item.symbol.quote, len(order))
+            return item.symbol.base != base, not name.startswith(wanted), quote, len(name), name
 
         found = (
             item

@@ -89,6 +89,8 @@ def test_search_puts_the_closest_first() -> None:
         "BTC/USDT",
         "WBTC/USDT",
     ]
+    quotes = InstrumentList("x", [made(f"ETH/{q}", f"ETH{q}") for q in ("AUD", "BRL", "BTC", "USDT")])
+    assert [it.symbol.quote for it in quotes.search("eth")] == ["USDT", "BTC", "AUD", "BRL"]
     assert LISTED.search("ada") == []
     assert len(LISTED.search("ada", active_only=False)) == 1
     assert len(LISTED.search("", limit=3)) == 3
