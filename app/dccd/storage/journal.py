@@ -19,7 +19,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -400,11 +400,16 @@ def _parse(data: bytes, seed: int) -> _Parsed | None:
     name_size, meta_size = _LENGTHS.unpack_from(view, _FRAME.size)
     rows_at = start + name_size + meta_size
     try:
-        dataset = DatasetId.parse(str(view[start : start + name_size], "utf-8"))
+        dataset = _dataset(str(view[start : start + name_size], "utf-8"))
         meta = json.loads(bytes(view[start + name_size : rows_at]))
     except (ValueError, DccdError):
         return None
     return _Parsed(seq, dataset, meta, pa.py_buffer(view[rows_at:]))
+
+
+@lru_cache(maxsize=1024)
+def _dataset(text: str) -> DatasetId:
+    return DatasetId.parse(text)  # a journal names few datasets, in each of its frames
 
 
 def _set_due(frame: Frame, batch: pa.RecordBatch | Callable[[], pa.RecordBatch]) -> None:
@@ -412,8 +417,8 @@ def _set_due(frame: Frame, batch: pa.RecordBatch | Callable[[], pa.RecordBatch])
     frame.cover_due = frame.covered
     if not frame.rows:
         return
-    first, last = (frame.dataset.period(us * US_NS) for us in (frame.min_us, frame.max_us))
-    if first == last:
+    first = frame.dataset.period(frame.min_us * US_NS)
+    if frame.max_us * US_NS < first.interval.end_ns:
         frame.rows_due = {first: frame.rows}
         return
     ts = (batch() if callable(batch) else batch).column(0).cast(pa.int64())

@@ -43,7 +43,7 @@ class Publisher:
         self._mutex = threading.Lock()
         self._turns: dict[DatasetId, threading.Lock] = defaultdict(threading.Lock)
 
-    def publish(self, dataset: DatasetId, before_ns: int | None = None) -> bool:
+    def publish(self, dataset: DatasetId, before_ns: int | None = None) -> None:
         """Write what is due of a dataset into its files.
 
         Parameters
@@ -51,10 +51,7 @@ class Publisher:
         before_ns : int or None
             Only periods that end at or before this instant; None for all.
 
-        Returns
-        -------
-        bool
-            Whether nothing was left for later; False when another program held a file open (Windows).
+        A period whose file another program holds open (Windows) is left for the next time.
         """
         with self._mutex:
             turn = self._turns[dataset]
@@ -73,16 +70,13 @@ class Publisher:
             for info in self._catalog.files(dataset):
                 if covered.clip(*info.period.interval) - info.footer.covered:
                     periods.add(info.period)
-            postponed = False
             for period in sorted(periods):
                 try:
                     self._publish_period(dataset, period, due)
                 except SharingViolation:
-                    postponed = True
                     covered -= IntervalSet([period.interval])
             self._record_empty(dataset, frames, covered)
             self._unpublished.retire()
-            return not postponed
 
     def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:
         frames = [item.frame for item in due]

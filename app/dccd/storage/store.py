@@ -51,6 +51,7 @@ class Store:
         self._fs, self._layout, self._lock = fs, layout, lock
         self._mutex = threading.Lock()
         self._infos: dict[DatasetId, DatasetInfo] = {}
+        self._changes = 0
         self._closed = False
         self._quarantine = Quarantine(fs, layout)
         clear_tmp(fs, layout)
@@ -185,11 +186,12 @@ class Store:
         """
         self._require(dataset)
         with self._mutex:
-            found = self._infos.get(dataset)
+            found, changes = self._infos.get(dataset), self._changes
         if found is None:
             found = self._describe(dataset)
             with self._mutex:
-                self._infos[dataset] = found
+                if changes == self._changes:  # else it may be out of date already
+                    self._infos[dataset] = found
         return found
 
     def inventory(self) -> list[DatasetInfo]:
@@ -245,6 +247,7 @@ class Store:
         """Forget what was remembered of a dataset at a glance."""
         with self._mutex:
             self._infos.pop(dataset, None)
+            self._changes += 1
 
     def new_journal(self) -> Journal:
         """A journal for one writer."""
