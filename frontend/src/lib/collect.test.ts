@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import type { Capability, Exchange, Market } from "../api/types";
 import {
+  change,
   dataTypesOf,
   depthsOf,
   EMPTY_CHOICE,
@@ -106,10 +107,17 @@ describe("a choice that is no longer possible", () => {
     expect(chosen({ market: "linear", span: "1s" }).span).toBe("1h");
   });
 
-  test("drops the symbol with its market or exchange", () => {
-    const moved = possible({ ...chosen(), exchange: "small" }, [BIG, SMALL]);
-    expect(moved).toMatchObject({ exchange: "small", data_type: "trades", span: "" });
-    expect(possible({ ...chosen(), exchange: "gone" }, [SMALL]).symbol).toBe("");
+  test("drops the symbol with its market or exchange, and with nothing else", () => {
+    const all = [BIG, SMALL];
+    const spot = chosen();
+    expect(change(spot, { span: "1d" }, all).symbol).toBe("BTC/USDT");
+    expect(change(spot, { market: "linear" }, all)).toMatchObject({ market: "linear", symbol: "" });
+    expect(change(spot, { exchange: "small" }, all)).toMatchObject({
+      exchange: "small",
+      data_type: "trades",
+      span: "",
+      symbol: "",
+    });
   });
 
   test("never reaches further back than the exchange", () => {

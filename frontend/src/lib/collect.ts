@@ -125,11 +125,20 @@ export function possible(choice: Choice, exchanges: readonly Exchange[]): Choice
   const span = keep(choice.span, spansOf(exchange, market, data_type), "1h") ?? "";
   const depths = depthsOf(exchange, market, data_type);
   const depth = depths.includes(choice.depth) ? choice.depth : (depths.at(-1) ?? 0);
-  const moved = exchange.id !== choice.exchange || market !== choice.market;
-  const symbol = moved && choice.exchange !== "" ? "" : choice.symbol;
   const recent = lookbackOf(exchange, market, data_type) !== null;
   const preset = recent && choice.preset !== "custom" ? "30d" : choice.preset;
-  return { ...choice, exchange: exchange.id, market, data_type, span, depth, symbol, preset };
+  return { ...choice, exchange: exchange.id, market, data_type, span, depth, preset };
+}
+
+/** The choice with a part of it changed; another market or exchange has other symbols. */
+export function change(
+  choice: Choice,
+  part: Partial<Choice>,
+  exchanges: readonly Exchange[],
+): Choice {
+  const next = possible({ ...choice, ...part }, exchanges);
+  const moved = next.exchange !== choice.exchange || next.market !== choice.market;
+  return moved ? { ...next, symbol: "" } : next;
 }
 
 function keep<T>(wanted: T, offered: readonly T[], usual: T): T | undefined {
