@@ -39,7 +39,7 @@ class _Live:
 
     run: JobRun
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    has_slot: bool = False
+    has_started: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -66,6 +66,7 @@ class Scheduler:
         self._registry, self._store = registry, store
         self._runs_store, self._events = runs_store, events
         self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(runs_per_exchange))
+        self._turns: dict[DatasetId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._live: dict[str, _Live] = {}
         self._submitting = asyncio.Lock()
 
@@ -90,7 +91,9 @@ class Scheduler:
         return len(self._live)
 
     async def submit(self, spec: JobSpec) -> Submission:
-        """Start a backfill, unless one of the same dataset has not ended: then that is the run.
+        """Start a backfill, unless one of the same dataset and range has not ended: then that is the run.
+
+        One of another range of the same dataset waits for its turn.
 
         Raises
         ------
@@ -115,9 +118,10 @@ class Scheduler:
 
         async with self._submitting:
             for live in self._live.values():
-                if (live.run.operation, live.run.dataset) == ("backfill", str(dataset)):
+                same = (live.run.operation, live.run.dataset, live.run.params)
+                if same == ("backfill", run.dataset, run.params) and not live.stop.is_set():
                     return Submission(live.run.run_id, "already-running")
-            return await self._launch(run, dataset.exchange, operation)
+            return await self._launch(run, dataset.exchange, operation, self._turns[dataset])
 
     async def submit_export(
         self,
@@ -145,25 +149,28 @@ class Scheduler:
             )
 
         async with self._submitting:
-            return await self._launch(run, "export", operation)
+            return await self._launch(run, "export", operation, asyncio.Lock())
 
-    async def _launch(self, run: JobRun, slot: str, operation: Operation) -> Submission:
+    async def _launch(self, run: JobRun, slot: str, operation: Operation, turn: asyncio.Lock) -> Submission:
         await self._runs_store.save(run)
         self._events.for_run(run.run_id).status(run.state)
         live = self._live[run.run_id] = _Live(run)
         live.task = asyncio.create_task(
-            self._run(live, self._slots[slot], operation), name=f"run {run.run_id}"
+            self._run(live, turn, self._slots[slot], operation), name=f"run {run.run_id}"
         )
         await asyncio.sleep(0)  # a task that is cancelled before its first step never comes to its end
         return Submission(run.run_id, "started")
 
-    async def _run(self, live: _Live, slot: asyncio.Semaphore, operation: Operation) -> None:
+    async def _run(
+        self, live: _Live, turn: asyncio.Lock, slot: asyncio.Semaphore, operation: Operation
+    ) -> None:
         try:
-            async with slot:
-                live.has_slot = True
+            # The turn first: one that waits for its dataset takes no slot from the others.
+            async with turn, slot:
+                live.has_started = True
                 await operation(live.stop)
         except asyncio.CancelledError:
-            if live.has_slot:
+            if live.has_started:
                 raise
             recorder = RunRecorder(live.run, runs_store=self._runs_store, events=self._events)
             await recorder.finish(RunState.CANCELLED)
@@ -172,7 +179,7 @@ class Scheduler:
 
     def _stop(self, live: _Live) -> None:
         live.stop.set()
-        if live.task is not None and not live.has_slot:
+        if live.task is not None and not live.has_started:
             live.task.cancel()
 
     async def cancel(self, run_id: str) -> None:

@@ -140,13 +140,19 @@ async def test_a_plan_of_what_is_stored_is_empty(service: Service) -> None:
 async def test_one_run_a_dataset_at_a_time(service: Service, exchange: BinanceStandIn) -> None:
     hold(exchange)
     first = await service.start_backfill(hourly("2024-01-01"))
-    second = await service.start_backfill(hourly("2024-02-01"))
-    assert (first.status, second.status) == ("started", "already-running")
-    assert first.run_id == second.run_id
-    other = await service.start_backfill(hourly("2024-01-01").model_copy(update={"span": "1d"}))
-    assert other.status == "started"
+    same = await service.start_backfill(hourly("2024-01-01"))
+    assert (first.status, same) == ("started", (first.run_id, "already-running"))
+
+    other_range = await service.start_backfill(hourly("2023-06-01", "2023-07-01"))
+    assert other_range.status == "started"
+    await service.start_backfill(hourly("2024-01-01").model_copy(update={"span": "1d"}))
+    await exchange.until(lambda: exchange.count("/api/v3/klines", interval="1d") > 0)
+    assert (await service.run(other_range.run_id)).state is RunState.PENDING
+
+    exchange.faults.clear()
     await service.cancel(first.run_id)
-    await service.cancel(other.run_id)
+    assert (await service.wait(other_range.run_id)).state is RunState.SUCCEEDED
+    assert times_ns(service, HOURLY)[:720] == hours("2023-06-01", "2023-07-01")
 
 
 async def test_asked_for_twice_at_once_it_is_one_run(service: Service) -> None:
