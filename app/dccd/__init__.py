@@ -13,9 +13,9 @@ __all__ = ["Client", "__version__", "scan"]
 
 if TYPE_CHECKING:
     from dccd.interfaces.client import Client
-    from dccd.storage.scan import scan
+    from dccd.interfaces.notebook import scan
 
-_HOMES = {"Client": "dccd.interfaces.client", "scan": "dccd.storage.scan"}
+_HOMES = {"Client": "dccd.interfaces.client", "scan": "dccd.interfaces.notebook"}
 
 
 def __getattr__(name: str) -> Any:

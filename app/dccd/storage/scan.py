@@ -7,7 +7,6 @@ itself; nothing can fall between the two.
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 import tempfile
 import uuid
@@ -20,7 +19,6 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
-from platformdirs import user_data_path
 
 from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import CorruptFile, UnknownDataset, UsageError
@@ -45,7 +43,7 @@ def scan(
     span_or_type: str,
     *,
     depth: int | None = None,
-    data_path: str | os.PathLike[str] | None = None,
+    data_path: Path,
     engine: Engine = "pyarrow",
 ) -> Any:
     """A dataset as a lazy frame, the newest rows of running downloads in it.
@@ -60,8 +58,8 @@ def scan(
         A span (``"1m"``) for bars, else a data type (``"trades"``, ``"funding"``); ``"open_interest:5m"``.
     depth : int or None
         Levels a side, for ``"orderbook"``.
-    data_path : path or None
-        The data folder; None: ``DCCD_DATA_PATH``, else the default one.
+    data_path : Path
+        The data folder.
     engine : {"pyarrow", "polars", "duckdb"}
         What to return: a `pyarrow.dataset.Dataset`, a `polars.LazyFrame`, a `duckdb.DuckDBPyRelation`.
 
@@ -79,10 +77,7 @@ def scan(
         One of the names cannot be read.
     """
     dataset = _dataset(exchange, symbol, span_or_type, depth)
-    folder = Path(
-        data_path or os.environ.get("DCCD_DATA_PATH") or user_data_path("dccd", appauthor=False) / "data"
-    )
-    paths = [str(path) for path in snapshot(folder, dataset)]
+    paths = [str(path) for path in snapshot(data_path, dataset)]
     match engine:
         case "pyarrow":
             return pyarrow.dataset.dataset(paths, schema=arrow_schema(dataset.data_type), format="parquet")
