@@ -96,30 +96,45 @@ def _first_kline(target: Target) -> Request:
     return _klines(days, start_ns, start_ns + 200 * DAY_NS, 200)
 
 
-_Bar = tuple[int, float, float, float, float, float, int, float, int, float, float, msgspec.Raw]
+class _Bar(msgspec.Struct, array_like=True, gc=False):
+    """A list of twelve values; what follows the last field here is left unread."""
+
+    ts: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    close_ts: int
+    quote: float
+    trades: int
+    buy: float
+    buy_quote: float
+
+
 _bars = msgspec.json.Decoder(list[_Bar], strict=False)
 
 
 def _parse_klines(target: Target, response: Response) -> Columns:
     """Inverse bars give contracts where others give base volume, and base where others give quote."""
     rows = _bars.decode(response.body)
-    if not rows:
-        return {"ts": []}
-    ts, open_, high, low, close, volume, _, quote, trades, buy, buy_quote, _ = zip(*rows, strict=True)
     unit_ns = _unit_ns(target)
+    volume: Sequence[float] = [row.volume for row in rows]
+    buy: Sequence[float] = [row.buy for row in rows]
+    quote: Sequence[float | None] = [row.quote for row in rows]
+    buy_quote: Sequence[float | None] = [row.buy_quote for row in rows]
     if target.instrument.market is Market.INVERSE:
-        contracts, bought = volume, buy
-        volume, buy = quote, buy_quote
-        quote, buy_quote = _worth(target, contracts), _worth(target, bought)
+        quote, buy_quote = _worth(target, volume), _worth(target, buy)
+        volume, buy = [row.quote for row in rows], [row.buy_quote for row in rows]
     return {
-        "ts": [t * unit_ns for t in ts],
-        "open": open_,
-        "high": high,
-        "low": low,
-        "close": close,
+        "ts": [row.ts * unit_ns for row in rows],
+        "open": [row.open for row in rows],
+        "high": [row.high for row in rows],
+        "low": [row.low for row in rows],
+        "close": [row.close for row in rows],
         "volume": volume,
         "quote_volume": quote,
-        "trades": trades,
+        "trades": [row.trades for row in rows],
         "taker_buy_volume": buy,
         "taker_buy_quote_volume": buy_quote,
     }
