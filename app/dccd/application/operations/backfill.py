@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, TypedDict, TypeVar
@@ -157,7 +157,7 @@ class _Fetch:
         log = await asyncio.to_thread(
             self._store.begin_backfill, self._dataset, self._recorder.run.run_id, source=self._source.name
         )
-        writer = _Writer(log, self._dataset)
+        writer = _Writer(log, self._dataset, self._meter.add)
         try:
             for interval in self.work.todo:
                 await self._fetch(interval, writer)
@@ -190,7 +190,6 @@ class _Fetch:
         async with aclosing(self._until_stopped(pages)) as wanted:
             async for page in wanted:
                 await writer.put(page)
-                self._meter.add(page)
                 await self._recorder.progress(self._meter.progress())
         if not self._stop.is_set():
             self._meter.leave(interval)
@@ -229,12 +228,12 @@ async def _next(pages: AsyncIterator[FetchedPage]) -> FetchedPage | None:
 
 
 class _Writer:
-    """Writes pages in order on a thread of its own, one behind the page being fetched."""
+    """Writes pages in order on a thread of its own, one behind the page being fetched; tells of each written."""
 
-    def __init__(self, log: BackfillLog, dataset: DatasetId) -> None:
-        self._log, self._dataset = log, dataset
+    def __init__(self, log: BackfillLog, dataset: DatasetId, written: Callable[[FetchedPage], None]) -> None:
+        self._log, self._dataset, self._written = log, dataset, written
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dccd-journal")
-        self._pending: asyncio.Future[None] | None = None
+        self._pending: asyncio.Future[FetchedPage] | None = None
         self._period_end_ns: int | None = None
 
     async def put(self, page: FetchedPage) -> None:
@@ -242,19 +241,20 @@ class _Writer:
         await self._settle()
         self._pending = asyncio.get_running_loop().run_in_executor(self._thread, self._write, page)
 
-    def _write(self, page: FetchedPage) -> None:
+    def _write(self, page: FetchedPage) -> FetchedPage:
         self._log.append(page.columns, page.covered, page.cursor)
         reached_ns = page.covered.end_ns
         if reached_ns is None:
-            return
+            return page
         if self._period_end_ns is not None and reached_ns >= self._period_end_ns:
             self._log.publish_before(reached_ns)
         self._period_end_ns = self._dataset.period(reached_ns).interval.end_ns
+        return page
 
     async def _settle(self) -> None:
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            await pending
+            self._written(await pending)
 
     async def close(self, *, publish: bool) -> None:
         """Wait for the last page, then publish all of it or leave the journal to the next start."""
