@@ -1,7 +1,7 @@
 """What is wrong with the disk, the configuration, the network or the exchange is said in one sentence.
 
-Each of them ends the command with a status that is not zero and loses nothing; what `test_cli.py` tries of wrong
-words on the command line is not tried again here.
+Each of them ends the command with a status that is not zero and loses nothing. Wrong words on the command
+line are tried in `test_cli.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dccd.storage.fs import Bytes, RealFile
 from dccd.storage.store import Store
 from dccd.transport.retry import Backoff
 from tests.exchanges.binance import BinanceStandIn
-from tests.exchanges.engine import Fault, Request, Response, in_thread
+from tests.exchanges.engine import Fault, Response, in_thread
 
 NOW_MS = parse_time("2024-03-01T12:20:00Z") // 1_000_000
 HOURLY = ("binance", "BTC/USDT", "--span", "1h")
@@ -142,6 +142,10 @@ class Disk:
         else:
             self._left = room
 
+    def make_read_only(self) -> bool:
+        """Whether that could be done."""
+        return self._mounted and mount("-o", "remount,ro", str(self.folder))
+
     def close(self) -> None:
         if self._mounted:
             subprocess.run(["umount", str(self.folder)], check=True)
@@ -205,3 +209,185 @@ def test_a_disk_that_is_full_from_the_start(person: Person, small_disk: MakeDisk
     disk.make_room(64 * MB)
     assert person.types(*FEBRUARY).status == 0
     assert person.rows() == 708
+
+
+def test_a_read_only_disk(person: Person, small_disk: MakeDisk) -> None:
+    disk = small_disk(MB)
+    if not disk.make_read_only():
+        person.data_path = Path("/proc/dccd")  # nobody may make a folder there
+    else:
+        person.data_path = disk.folder / "data"
+    said = person.types(*FEBRUARY)
+    assert said.status == 1
+    assert str(person.data_path) in said.sentence
+    assert "Choose a folder that you can write to" in said.sentence
+
+
+def test_a_data_folder_below_a_file(person: Person) -> None:
+    (person.folder / "notes").write_text("mine")
+    person.data_path = person.folder / "notes" / "data"
+    for command in (FEBRUARY, ("inventory",), ("read", *HOURLY)):
+        said = person.types(*command)
+        assert said.status == 1
+        assert str(person.data_path) in said.sentence
+        assert "Choose a folder" in said.sentence
+    assert (person.folder / "notes").read_text() == "mine"
+
+
+def test_a_data_folder_that_is_missing_is_made_with_its_parents(person: Person) -> None:
+    person.data_path = person.folder / "new" / "disk" / "data"
+    assert person.types("read", *HOURLY).status == 2
+    assert person.types(*FEBRUARY).status == 0
+    assert person.rows() == 708
+
+
+def test_a_folder_of_the_reference_package_is_refused_and_left_alone(person: Person) -> None:
+    columns = (
+        "run_id spec_id operation exchange symbol data_type state started_at ended_at rows_written error"
+    )
+    state = person.data_path / ".dccd"
+    state.mkdir(parents=True)
+    with closing(sqlite3.connect(state / "runs.db")) as connection:
+        connection.execute(
+            f"create table runs ({', '.join(columns.split())}, progress, log_tail, created_at)"
+        )
+    before = {path: path.stat().st_mtime_ns for path in person.data_path.rglob("*")}
+    content = (state / "runs.db").read_bytes()
+    for command in (FEBRUARY, ("inventory",), ("read", *HOURLY), ("serve",)):
+        said = person.types(*command)
+        assert said.status == 1
+        assert str(person.data_path) in said.sentence
+        assert "Choose another folder" in said.sentence
+    assert {path: path.stat().st_mtime_ns for path in person.data_path.rglob("*")} == before
+    assert (state / "runs.db").read_bytes() == content
+    assert person.exchange.requests == 0
+
+
+# --- the configuration ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfe\x00[settings]", "UTF-8"),
+        (b"[settings]\ntheme = 'dark'\ntheme = 'light'\n", "line 3"),
+        (b"[settings]\ntheme = 'purple'\n", "theme"),
+        (b"[sources.binance]\nrest_ulr = 'http://127.0.0.1:1'\n", "rest_ulr"),
+        (b"[sources.binance.budgets]\nspot = 'many'\n", "spot"),
+        (b"[[jobs]]\nexchange = 'binance'\n", "pairs"),
+        (b"settings = 3\n", "settings"),
+    ],
+)
+def test_a_corrupt_configuration_is_named_and_kept(person: Person, content: bytes, words: str) -> None:
+    person.config.write_bytes(content)
+    for command in (("validate",), FEBRUARY):
+        said = person.types(*command)
+        assert said.status == 2
+        assert words in said.sentence
+        assert str(person.config) in said.sentence
+    assert person.config.read_bytes() == content
+    assert not person.data_path.exists()
+
+
+def test_a_configuration_that_is_not_there(person: Person) -> None:
+    person.config.unlink()
+    said = person.types(*FEBRUARY)
+    assert said.status == 2
+    assert str(person.config) in said.sentence
+
+
+# --- the network ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_no_way_to_the_exchange(person: Person, no_pauses: None, host: str) -> None:
+    person.config.write_text(f'[sources.binance]\nrest_url = "{host}"\n')
+    said = person.types(*FEBRUARY)
+    assert said.status == 1
+    assert host.removeprefix("http://").partition(":")[0] in said.sentence
+    assert "Check the connection" in said.sentence
+
+
+def test_a_network_that_goes_away_in_the_middle(person: Person, no_pauses: None) -> None:
+    command = ("backfill", "binance", "BTC/USDT", "--span", "1m", "--start", "2024-02-01")
+    person.exchange.faults.append(Fault("reset", after=20, times=None))
+    said = person.types(*command)
+    assert said.status == 1
+    assert "Check the connection" in said.sentence
+    stored_before = person.rows()
+
+    person.exchange.faults.clear()
+    asked_before = person.exchange.count(BARS, limit="1000")
+    assert person.types(*command).status == 0
+    assert person.rows() == 29 * 1_440 + 739
+    assert 0 < person.exchange.count(BARS, limit="1000") - asked_before <= 43 - stored_before // 1_000
+
+
+# --- the exchange ---------------------------------------------------------------------------------
+
+
+def refusal(status: int, code: int, message: str, **headers: str) -> Response:
+    body = json.dumps({"code": code, "msg": message}).encode()
+    return Response(body, status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def test_too_many_requests_waits_as_long_as_it_was_told(person: Person) -> None:
+    slow_down = refusal(429, -1003, "Too much request weight used.", Retry_After="2")
+    person.exchange.faults.append(Fault("answer", BARS, response=slow_down))
+    assert person.types(*FEBRUARY).status == 0
+    first, second, *_ = (asked for asked in person.exchange.log if asked.path == BARS)
+    assert second.received_s - first.received_s >= 2
+    assert person.exchange.statuses[429] == 1
+    assert person.rows() == 708
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "tries"),
+    [
+        (
+            refusal(418, -1003, "Way too much request weight used; IP banned.", Retry_After="86400"),
+            "Start again then",
+            1,
+        ),
+        (refusal(451, 0, "Service unavailable from a restricted location."), "restricted location", 1),
+        (refusal(403, 0, "Forbidden by the web application firewall."), "Forbidden", 1),
+        (Response(b"<html>Bad gateway</html>", 502, {}, "text/html"), "502", 8),
+        (refusal(503, -1001, "Internal error; unable to process your request."), "503", 8),
+    ],
+    ids=["418 ban", "451 region", "403 firewall", "502 storm", "503 storm"],
+)
+def test_an_exchange_that_will_not_serve(
+    person: Person, no_pauses: None, answer: Response, words: str, tries: int
+) -> None:
+    person.exchange.faults.append(Fault("answer", BARS, times=None, response=answer))
+    said = person.types(*FEBRUARY)
+    assert said.status == 1
+    assert "Binance" in said.sentence
+    assert words in said.sentence
+    assert person.exchange.count(BARS) == tries
+
+    person.exchange.faults.clear()
+    assert person.types(*FEBRUARY).status == 0
+    assert person.rows() == 708
+
+
+def test_a_storm_that_passes_is_sat_through(person: Person, no_pauses: None) -> None:
+    storm = refusal(503, -1001, "Internal error; unable to process your request.")
+    person.exchange.faults.append(Fault("answer", BARS, times=6, response=storm))
+    assert person.types(*FEBRUARY).status == 0
+    assert person.exchange.statuses[503] == 6
+    assert person.rows() == 708
+
+
+def test_a_range_that_starts_before_the_exchange_did(person: Person) -> None:
+    command = ("backfill", "binance", "BTC/USDT", "--span", "1d")
+    assert person.types(*command, "--start", "2010-01-01").status == 0
+    said = person.types("inventory", "--json")
+    (dataset,) = json.loads(said.out)
+    assert (dataset["complete"], dataset["gap_count"]) == (True, 0)
+    assert dataset["start_ms"] > parse_time("2017-08-01") // 1_000_000
+
+    asked = person.exchange.count(BARS)
+    assert person.types(*command, "--start", "2009-01-01").status == 0
+    assert person.exchange.count(BARS) - asked <= 1
+    assert person.types("gaps", "--json").out.strip() == "{}"

@@ -222,8 +222,12 @@ def load_config(path: PathLike | None = None, *, data_path: PathLike | None = No
                 f"There is no configuration file {file}. Create it, or leave the option out."
             ) from None
         text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Reading the configuration {file} failed: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not text in UTF-8. Save it as that, or move the file away.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration {file} cannot be read ({error.strerror}). Make it readable, or name another."
+        ) from error
     chosen = data_path if data_path is not None else os.environ.get("DCCD_DATA_PATH") or None
     return parse_config(text, file).located(file, None if chosen is None else Path(chosen))
 

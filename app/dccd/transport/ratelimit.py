@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from dccd.domain.errors import Throttled
-from dccd.domain.timeutils import S_NS
+from dccd.domain.timeutils import S_NS, iso
 from dccd.sources.base import Limit
 from dccd.transport.retry import Sleep
 
@@ -111,5 +111,8 @@ class Gate:
         """
         while (left_s := (self.opens_ns - self._now_ns()) / S_NS) > 0:
             if left_s > PATIENCE_S:
-                raise Throttled(self._reason, left_s)
+                until = iso(self.opens_ns // S_NS * S_NS)
+                raise Throttled(
+                    f"{self._reason} It answers nothing before {until}. Start again then.", left_s
+                )
             await self._sleep(left_s)

@@ -228,7 +228,7 @@ async def _next(pages: AsyncIterator[FetchedPage]) -> FetchedPage | None:
 
 
 class _Writer:
-    """Writes pages in order on a thread of its own, one behind the page being fetched; tells of each written."""
+    """Writes pages in order on a thread of its own, one behind the page being fetched, and tells of each."""
 
     def __init__(self, log: BackfillLog, dataset: DatasetId, written: Callable[[FetchedPage], None]) -> None:
         self._log, self._dataset, self._written = log, dataset, written
