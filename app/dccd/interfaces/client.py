@@ -13,16 +13,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import pyarrow as pa
 
 from dccd.application.config import AppConfig, load_config
 from dccd.domain.errors import DataFolderLocked, DccdError
 from dccd.domain.span import Span
 from dccd.interfaces.api.runtime_file import read_runtime_file
-from dccd.interfaces.program import Program
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Json = dict[str, Any]
 ENDED = frozenset({"succeeded", "failed", "cancelled", "interrupted"})
@@ -111,6 +112,9 @@ class Client:
             running = await asyncio.to_thread(read_runtime_file, config.data_path)
             if running is not None:
                 return running.url, running.secret
+            # Late: a command that goes to a running program needs none of what that program is made of.
+            from dccd.interfaces.program import Program
+
             program = Program(config)
             try:
                 await program.start()
@@ -226,6 +230,8 @@ class Client:
         ApiError
             Nothing is stored under this name (code ``unknown_dataset``), or the request is wrong.
         """
+        import pyarrow as pa
+
         pages = self.read_pages(
             exchange, symbol, data_type, span=span, depth=depth, start=start, end=end, limit=limit
         )
@@ -244,6 +250,8 @@ class Client:
         limit: int | None = None,
     ) -> AsyncIterator[pa.Table]:
         """The rows of :meth:`read` in pieces of at most 262,144, so that memory stays bounded."""
+        import pyarrow as pa
+
         body = _request(exchange, symbol, data_type, span=span, depth=depth, start=start, end=end)
         body["format"] = "arrow"
         left, cursor = limit, None

@@ -15,13 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
-
-import pyarrow as pa
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from dccd.domain.errors import DiskFull, StorageError
 
-Bytes = bytes | bytearray | memoryview | pa.Buffer
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Bytes = bytes | bytearray | memoryview
 
 _NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _WINDOWS_LONG_PATH = 240  # below the 260 of MAX_PATH, so that a temporary suffix still fits
@@ -263,6 +264,8 @@ class RealFileSystem:
 
     def source(self, path: Path) -> pa.NativeFile:
         """See :meth:`FileSystem.source`."""
+        import pyarrow as pa  # late: to see whether a folder is locked must not cost a third of a second
+
         return pa.OSFile(_native(path), "rb")
 
     def replace(self, source: Path, target: Path) -> None:

@@ -196,7 +196,7 @@ class Journal:
         if observation is not None:
             meta["observation"] = observation
         name, text = str(dataset).encode(), json.dumps(meta, separators=(",", ":")).encode()
-        rows = batch.serialize()
+        rows = memoryview(batch.serialize())
         head = _LENGTHS.pack(len(name), len(text)) + name + text
         with self._mutex:
             if self._broken:

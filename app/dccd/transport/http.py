@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
-import certifi
-from yarl import URL
-
-from dccd.domain.errors import DccdError, MalformedPayload, NetworkError, Throttled
+from dccd.domain.errors import DccdError, MalformedPayload, Throttled
 from dccd.domain.timeutils import S_NS
 from dccd.sources.base import Request, Response, Source
 from dccd.transport.ratelimit import Budget, Gate
 from dccd.transport.retry import Backoff, Sleep, retry
+
+if TYPE_CHECKING:
+    from dccd.transport.connections import Connections
 
 T = TypeVar("T")
 
 # Requests under way at once, to one host. At 150 ms and Binance's widest allowance (50 pages of bars a
 # second) eight would do; twenty-four keep up over 400 ms, and make the first, unpaced, minute as much faster.
 IN_FLIGHT = 24
-_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=30)
 
 
 class HttpTransport:
@@ -67,7 +64,7 @@ class HttpTransport:
             if name in self._budgets:
                 self._budgets[name].units = count
         self._gates = {key: Gate(now_ns=now_ns, sleep=sleep) for key in source.hosts}
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
 
     def now_ns(self) -> int:
         """The exchange's clock, as far as it is known."""
@@ -75,9 +72,9 @@ class HttpTransport:
 
     async def aclose(self) -> None:
         """Close the connections; the transport may be used again afterwards."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        if self._connections is not None:
+            connections, self._connections = self._connections, None
+            await connections.aclose()
 
     def units(self, request: Request) -> int:
         """What the budget that a request draws on allows in each window."""
@@ -153,43 +150,15 @@ class HttpTransport:
             budget.settle(request.weight, window, used)
 
     async def _exchange(self, request: Request) -> Response:
-        if self._session is None:
-            self._session = self._open()
-        base = self._urls[request.host]
-        url = URL(
-            f"{base}{request.path}?{urlencode(request.query)}" if request.query else base + request.path,
-            encoded=True,
-        )
-        headers = dict(request.headers)
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            async with self._session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=request.body,
-                proxy=self._proxies[request.host],
-                allow_redirects=False,
-            ) as answer:
-                body = await answer.read()
-                lowered = {name.lower(): value for name, value in answer.headers.items()}
-                return Response(answer.status, lowered, body, self.now_ns())
-        except TimeoutError as fault:
-            raise NetworkError(f"{self._source.name} ({url.host}) did not answer in time. {_HINT}") from fault
-        except (aiohttp.ClientError, OSError, ValueError) as fault:
-            said = str(fault) or type(fault).__name__
-            raise NetworkError(f"Cannot reach {self._source.name} at {url.host}: {said}. {_HINT}") from fault
+        if self._connections is None:
+            # Late: aiohttp takes a fifth of a second to import, which a start need not wait for.
+            from dccd.transport.connections import Connections
 
-    def _open(self) -> aiohttp.ClientSession:
-        # The system's certificates, and Mozilla's for a bundle on a machine that keeps its own elsewhere.
-        context = ssl.create_default_context()
-        context.load_verify_locations(certifi.where())
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=IN_FLIGHT, ssl=context),
-            timeout=_TIMEOUT,
-            headers={"User-Agent": "dccd", "Accept": "application/json"},
-        )
+            self._connections = Connections(self._source.name, IN_FLIGHT)
+        base = self._urls[request.host]
+        url = f"{base}{request.path}?{urlencode(request.query)}" if request.query else base + request.path
+        status, headers, body = await self._connections.send(request, url, self._proxies[request.host])
+        return Response(status, headers, body, self.now_ns())
 
 
 def _environment_proxy(url: str) -> str | None:
@@ -201,6 +170,3 @@ def _environment_proxy(url: str) -> str | None:
     if parts.hostname is None or proxy_bypass(parts.hostname):
         return None
     return getproxies().get(parts.scheme)
-
-
-_HINT = "Check the connection; what was fetched is kept, and the next run goes on from there."

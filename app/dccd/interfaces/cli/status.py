@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 
-from dccd.application.service_factory import check_sources
 from dccd.interfaces.api.runtime_file import RuntimeInfo, read_runtime_file
 from dccd.interfaces.cli.connection import config_of
 from dccd.interfaces.cli.output import duration, print_json, size
@@ -20,6 +19,8 @@ _TIMEOUT_S = 60  # a window that is opened anew takes seconds on a slow machine
 
 async def validate(arguments: Namespace) -> int:
     """Check the configuration; a fault is raised as ConfigError."""
+    from dccd.application.service_factory import check_sources
+
     config = config_of(arguments)
     check_sources(config)
     print(f"{config.path}: valid. Data folder: {config.data_path}")
