@@ -321,13 +321,19 @@ async def test_no_list_at_all_is_an_error(exchange: BinanceStandIn, binance: Bou
 async def test_what_is_not_offered_is_refused_by_name(binance: BoundSource) -> None:
     spot = (await binance.instruments()).resolve("BTC/USDT")
     linear = (await binance.instruments()).resolve("BTC/USDT:USDT")
-    for refusal, ask in {
-        "historical funding here: only for linear, inverse, and BTC/USDT is spot": (DataType.FUNDING, spot),
-        "no span 7m. There are 1s, 1m": (DataType.OHLC, spot, "7m"),
-        "no span 1s. There are 1m": (DataType.OHLC, linear, "1s"),
-        "a depth of 1 to 1,000, not 5,000": (DataType.ORDERBOOK, linear, None, 5000),
-    }.items():
-        kind, it, span, depth = (*ask, None, None)[:4]
+    refusals: list[tuple[DataType, Instrument, str | None, int | None, str]] = [
+        (
+            DataType.FUNDING,
+            spot,
+            None,
+            None,
+            "historical funding here: only for linear, inverse, and BTC/USDT",
+        ),
+        (DataType.OHLC, spot, "7m", None, "no span 7m. There are 1s, 1m"),
+        (DataType.OHLC, linear, "1s", None, "no span 1s. There are 1m"),
+        (DataType.ORDERBOOK, linear, None, 5000, "a depth of 1 to 1,000, not 5,000"),
+    ]
+    for kind, it, span, depth, refusal in refusals:
         with pytest.raises(NoCapability, match=refusal):
             binance.require(kind, Mode.HISTORICAL, it, Span.parse(span) if span else None, depth)
     with pytest.raises(NoCapability, match="offers no live trades"):

@@ -89,4 +89,5 @@ async def test_any_change_of_an_answer(data_type: DataType, data: st.DataObject)
 @given(status=st.integers(100, 599), body=st.binary(max_size=60) | st.just(b'{"code":-1003,"msg":"x"}'))
 def test_any_answer_is_an_error_of_ours_or_none(status: int, body: bytes) -> None:
     error = BINANCE.error(Response(status, {"retry-after": "soon"}, body))
-    assert isinstance(error, ExchangeError) or (error is None and status < 400)
+    assert isinstance(error, ExchangeError | None)
+    assert error is not None or status < 400

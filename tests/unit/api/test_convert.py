@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -63,7 +64,7 @@ def test_a_gap_inside_a_millisecond_is_not_empty() -> None:
     )
 )
 def test_rows_are_exact_to_the_bit_and_to_the_nanosecond(rows: list[tuple[int, float, float]]) -> None:
-    columns = {
+    columns: dict[str, Sequence[object]] = {
         "ts": [row[0] for row in rows],
         "price": [row[1] for row in rows],
         "amount": [row[2] for row in rows],
@@ -89,7 +90,9 @@ def test_the_snippets_work_as_they_are(tmp_path: Path, folder: str) -> None:
     code = {item.tool: item.code for item in snippets.of(dataset, tmp_path / folder)}
     assert list(code) == ["Python", "Polars", "pandas", "DuckDB", "R"]
     assert "dccd.scan('binance', 'BTC/USDT', '1h', data_path=" in code["Python"]
-    assert duckdb.sql(code["DuckDB"]).fetchall()[0][:2] == (3, 3.0)
+    relation = duckdb.sql(code["DuckDB"])
+    assert relation is not None
+    assert relation.fetchall()[0][:2] == (3, 3.0)
     for tool, kind in (("Polars", pl.LazyFrame), ("pandas", pd.DataFrame)):
         names: dict[str, object] = {}
         exec(code[tool], names)

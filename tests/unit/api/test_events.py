@@ -140,7 +140,7 @@ async def test_a_slow_reader_is_told_to_start_anew_and_costs_bounded_memory(api:
         await reader.event()
         for number in range(50_000):
             publish(api, number)
-        names = []
+        names: list[str] = []
         while not names or names[-1] != "reset":
             names.append((await reader.event()).name)
     assert len(names) < 5_000

@@ -38,10 +38,10 @@ def test_codes_are_unique_where_they_are_named() -> None:
 def test_a_problem_says_what_retry_and_choices_there_are() -> None:
     throttled = problems.problem_response(Throttled("Binance asks for a pause.", 11.2))
     assert throttled.headers["retry-after"] == "12"
-    assert json.loads(throttled.body)["retry_after_s"] == 11.2
+    assert json.loads(bytes(throttled.body))["retry_after_s"] == 11.2
     ambiguous = problems.problem_response(AmbiguousSymbol("binance", "BTC/USD:perp", ["A", "B"]))
-    assert json.loads(ambiguous.body)["choices"] == ["A", "B"]
-    full = json.loads(problems.problem_response(DiskFull("No room.")).body)
+    assert json.loads(bytes(ambiguous.body))["choices"] == ["A", "B"]
+    full = json.loads(bytes(problems.problem_response(DiskFull("No room.")).body))
     assert full == {
         "type": "urn:dccd:problem:disk_full",
         "title": "Disk full",

@@ -155,10 +155,10 @@ async def test_waiting_for_the_allowance_is_said_in_words(echo: Echo) -> None:
     clock, said = SteppingClock(), []
 
     async def sleep(seconds: float) -> None:
-        said.append(http.waiting())
+        said.append(transport.waiting())
         await clock.sleep(seconds)
 
-    http = HttpTransport(
+    transport = HttpTransport(
         BINANCE,
         urls={"rest_url": echo.url},
         units={"spot": 6},
@@ -168,10 +168,10 @@ async def test_waiting_for_the_allowance_is_said_in_words(echo: Echo) -> None:
         sleep=sleep,
     )
     for _ in range(2):
-        await http.fetch(Request("spot", "/", weight=5), body)
-    await http.aclose()
+        await transport.fetch(Request("spot", "/", weight=5), body)
+    await transport.aclose()
     assert said == ["Binance allows 6 weight a minute; resumes in 40 s"]
-    assert http.waiting() is None
+    assert transport.waiting() is None
 
 
 async def test_nobody_there_is_one_sentence(http: HttpTransport) -> None:
