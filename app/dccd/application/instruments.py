@@ -18,6 +18,7 @@ from dccd.domain.errors import DccdError, StorageError
 from dccd.domain.instrument import Instrument, InstrumentList
 from dccd.domain.timeutils import DAY_NS, ns_datetime
 from dccd.sources.base import Source
+from dccd.storage.fs import in_words
 
 MAX_AGE_NS = DAY_NS
 
@@ -88,18 +89,17 @@ class InstrumentCache:
         target = self._folder / exchange / f"{ns_datetime(held.fetched_ns):%Y-%m-%d}.json"
         temporary = target.with_suffix(".tmp")
         try:
-            if newest is None or newest.read_bytes() != content:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(content)
-                temporary.replace(target)
-                newest = target
-            os.utime(newest, ns=(held.fetched_ns, held.fetched_ns))
-        except OSError as error:
+            with in_words(f"keeping {exchange}'s list of instruments in {target.parent}"):
+                if newest is None or newest.read_bytes() != content:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    temporary.write_bytes(content)
+                    temporary.replace(target)
+                    newest = target
+                os.utime(newest, ns=(held.fetched_ns, held.fetched_ns))
+        except StorageError:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            raise StorageError(
-                f"Keeping {exchange}'s list of instruments in {target.parent} failed: {error}."
-            ) from error
+            raise
 
 
 def _with_missing(fetched: InstrumentList, before: Dated | None, *, listed: bool) -> InstrumentList:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from dccd.application.instruments import InstrumentCache, ListedSource
-from dccd.domain.errors import ExchangeError, NetworkError
+from dccd.domain.errors import DiskFull, ExchangeError, NetworkError
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS, parse_time
 from dccd.sources.binance import BINANCE
@@ -132,3 +133,19 @@ async def test_a_copy_that_cannot_be_read_is_fetched_anew(
     assert len(await later.instruments()) > 0
     assert exchange.count(LIST) == 2
     await later.aclose()
+
+
+async def test_a_full_disk_is_said_and_leaves_no_half_list(
+    source: ListedSource, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(path: Path, content: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", no_room)
+        with pytest.raises(DiskFull, match="Free some space"):
+            await source.instruments()
+    assert copies(folder) == []
+    assert await source.instruments()
+    assert len(copies(folder)) == 1
