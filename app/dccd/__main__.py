@@ -4,16 +4,18 @@ import sys
 from importlib.abc import MetaPathFinder
 
 
-class _WithoutPandas(MetaPathFinder):
-    """Keeps pandas out of this process.
+class _KeptOut(MetaPathFinder):
+    """Keeps modules out of this process that libraries do without, and this program has no use for.
 
-    Where pandas is installed pyarrow imports it to make its first array: two seconds at every start, for
-    something this program does not use.
+    Where they are installed, pyarrow imports numpy, and pandas to make its first array: two seconds at every
+    start. httpx imports its own command line, with click and rich.
     """
 
+    NAMES = frozenset({"pandas", "numpy", "httpx._main"})
+
     def find_spec(self, fullname: str, *_: object) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("pandas is kept out of this program", name=fullname)
+        if fullname in self.NAMES:
+            raise ModuleNotFoundError(f"{fullname} is kept out of this program", name=fullname)
 
 
 def main() -> None:
@@ -22,7 +24,7 @@ def main() -> None:
         from dccd.interfaces.desktop.window_process import main as window_main
 
         sys.exit(window_main())
-    sys.meta_path.insert(0, _WithoutPandas())
+    sys.meta_path.insert(0, _KeptOut())
     from dccd.interfaces.cli.main import run
 
     sys.exit(run())
