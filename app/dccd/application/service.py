@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 
 from dccd.application.config import AppConfig
-from dccd.application.config_file import save_changes
 from dccd.application.events import EventBus
 from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget
 from dccd.application.operations import chart as chart_operation
@@ -327,5 +326,7 @@ class Service:
         ------
         ConfigError
         """
+        from dccd.application.config_file import save_changes  # tomlkit is for this alone
+
         self.config = await asyncio.to_thread(save_changes, self.config, changes)
         return self.config
