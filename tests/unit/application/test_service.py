@@ -88,15 +88,19 @@ async def test_funding_goes_a_year_back(service: Service) -> None:
     assert await service.gaps(DatasetId.parse("binance:BTC-USDT_USDT:funding")) == []
 
 
-async def test_open_interest_before_what_the_exchange_keeps_is_absent_not_missing(service: Service) -> None:
+async def test_open_interest_that_the_exchange_keeps_no_longer_is_said_and_not_called_empty(
+    service: Service,
+) -> None:
     run = await fetched(service, request("open_interest", PERPETUAL, span="1h", start="2024-01-01"))
     assert run.state is RunState.SUCCEEDED
     dataset = DatasetId.parse("binance:BTC-USDT_USDT:open_interest:1h")
     assert run.rows_written == pytest.approx(30 * 24, abs=2)
+    assert any("keeps the last 30 days only" in line for line in run.log_tail)
+    coverage = service.store.coverage(dataset)
+    # Another source may have it: it is neither proven empty nor covered.
+    assert not coverage.absent
+    assert abs((coverage.covered.start_ns or 0) - (NOW_NS - 30 * DAY_NS)) <= HOUR_NS
     assert await service.gaps(dataset) == []
-    absent = service.store.coverage(dataset).absent
-    assert absent.start_ns == parse_time("2024-01-01")
-    assert abs((absent.end_ns or 0) - (NOW_NS - 30 * DAY_NS)) <= HOUR_NS
 
 
 async def test_a_book_is_one_snapshot_as_deep_as_there_is(service: Service) -> None:

@@ -184,6 +184,9 @@ class _Fetch:
             self._store.add_asked(self._dataset, interval)
         for interval in self.work.absent:
             self._store.add_absent(self._dataset, interval, self.work.absent_cause)
+        for interval in self.work.unserved:
+            span = f"{iso(interval.start_ns)} to {iso(interval.end_ns)}"
+            self._recorder.log(f"Not to be had: {span}; {self.work.unserved_cause}.", "warning")
 
     async def _fetch(self, interval: Interval, writer: _Writer) -> None:
         pages = self._source.history(self._dataset, self._instrument, interval.start_ns, interval.end_ns)

@@ -57,6 +57,11 @@ class Work:
         To record as proven empty.
     absent_cause : str
         Why, in words.
+    unserved : IntervalSet
+        Asked for, and no longer to be had from this exchange: not fetched, and neither recorded as wanted
+        nor as empty, so that another source of it may still be asked.
+    unserved_cause : str
+        Why, in words.
     """
 
     start_ns: int
@@ -65,6 +70,8 @@ class Work:
     asked: IntervalSet
     absent: IntervalSet
     absent_cause: str
+    unserved: IntervalSet
+    unserved_cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ async def find_work(
     if dataset.data_type is DataType.ORDERBOOK:
         # A book's past cannot be asked for, so a snapshot never is a missing one.
         now = IntervalSet.of(now_ns, now_ns + 1)
-        return Work(now_ns, now_ns + 1, now, IntervalSet(), IntervalSet(), "")
+        return Work(now_ns, now_ns + 1, now, IntervalSet(), IntervalSet(), "", IntervalSet(), "")
     known = store.coverage(dataset)
     done = known.covered | known.absent
     end_ns = _end(params, now_ns, dataset.span)
@@ -175,11 +182,14 @@ async def find_work(
         start_ns = start_ns if dataset.span is None else dataset.span.ceil(start_ns)
         wanted = IntervalSet.of(start_ns, end_ns)
     todo = wanted - done
-    absent, cause = await _unreachable(todo, done, dataset, instrument, source, now_ns)
+    unserved, unserved_cause = _unserved(todo, dataset, instrument, source, now_ns)
+    todo -= unserved
+    absent, cause = await _before_the_first(todo, done, dataset, instrument, source)
     settled_ns = now_ns - _settle_ns(source, dataset)
     if dataset.span is not None:
         settled_ns = dataset.span.floor(settled_ns)
-    return Work(start_ns, end_ns, todo - absent, wanted.clip(0, settled_ns), absent, cause)
+    asked = (wanted - unserved).clip(0, settled_ns)
+    return Work(start_ns, end_ns, todo - absent, asked, absent, cause, unserved, unserved_cause)
 
 
 def _settle_ns(source: BoundSource, dataset: DatasetId) -> int:
@@ -207,28 +217,27 @@ def _newest(known: IntervalSet, end_ns: int, dataset: DatasetId) -> int:
     return start_ns if dataset.span is None else dataset.span.floor(start_ns)
 
 
-async def _unreachable(
-    todo: IntervalSet,
-    done: IntervalSet,
-    dataset: DatasetId,
-    instrument: Instrument,
-    source: BoundSource,
-    now_ns: int,
+def _unserved(
+    todo: IntervalSet, dataset: DatasetId, instrument: Instrument, source: BoundSource, now_ns: int
 ) -> tuple[IntervalSet, str]:
-    """What of `todo` the exchange has not, or no longer, and why."""
-    if not todo:
-        return todo, ""
+    """What of `todo` the exchange no longer keeps, and why."""
     capability = source.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
-    if capability.lookback_s is not None:
-        kept_ns = now_ns - capability.lookback_s * S_NS
-        if dataset.span is not None:
-            kept_ns = dataset.span.ceil(kept_ns)
-        return todo.clip(
-            0, kept_ns
-        ), f"{source.name} keeps the last {capability.lookback_s // 86_400} days only"
+    if capability.lookback_s is None:
+        return IntervalSet(), ""
+    kept_ns = now_ns - capability.lookback_s * S_NS
+    if dataset.span is not None:
+        kept_ns = dataset.span.ceil(kept_ns)
+    return todo.clip(0, kept_ns), f"{source.name} keeps the last {capability.lookback_s // 86_400} days only"
+
+
+async def _before_the_first(
+    todo: IntervalSet, done: IntervalSet, dataset: DatasetId, instrument: Instrument, source: BoundSource
+) -> tuple[IntervalSet, str]:
+    """What of `todo` lies before the exchange's first data of it, and never was."""
+    capability = source.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
     first_ns = todo.start_ns
     known_earlier = done.start_ns is not None and first_ns is not None and done.start_ns <= first_ns
-    if known_earlier or first_ns is None:
+    if known_earlier or first_ns is None or capability.lookback_s is not None:
         return IntervalSet(), ""
     earliest_ns = await source.earliest_ns(dataset, instrument)
     return todo.clip(0, earliest_ns), f"before {source.name}'s first data of it"
