@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Mapping
 
@@ -13,7 +14,8 @@ from dccd.domain.errors import NetworkError
 from dccd.sources.base import Request
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=30)
-_HINT = "Check the connection; what was fetched is kept, and the next run goes on from there."
+_HINT = "Check the network, or the address in the configuration."
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
 class Connections:
@@ -67,8 +69,40 @@ class Connections:
             ) as answer:
                 body = await answer.read()
                 return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
-        except TimeoutError as fault:
-            raise NetworkError(f"{self._name} ({url.host}) did not answer in time. {_HINT}") from fault
         except (aiohttp.ClientError, OSError, ValueError) as fault:
-            said = str(fault) or type(fault).__name__
-            raise NetworkError(f"Cannot reach {self._name} at {url.host}: {said}. {_HINT}") from fault
+            where = f"{self._name} at {url.origin()} ({_reason(fault)})"
+            if isinstance(fault, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+                raise NetworkError(f"Cannot connect to {where}. {_HINT}") from fault
+            raise NetworkError(f"No whole answer came from {where}. {_HINT}") from fault
+
+
+def _reason(fault: Exception) -> str:
+    """Why no answer came, in plain words."""
+    cause = fault.os_error if isinstance(fault, aiohttp.ClientConnectorError) else fault.__cause__ or fault
+    match fault:
+        case aiohttp.ClientProxyConnectionError():
+            return "the proxy cannot be reached"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy answers with HTTP {fault.status}"
+        case aiohttp.ClientConnectorDNSError():
+            return "name not found"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not trusted"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return "no secure connection: TLS failed"
+        case TimeoutError():
+            return "timed out"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+            return "disconnected"
+    match cause:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
+            return "disconnected"
+        case TimeoutError():
+            return "timed out"
+        case OSError() if cause.errno in _UNREACHABLE:
+            return "network unreachable"
+        case OSError() if cause.strerror:
+            return cause.strerror
+    return type(fault).__name__

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from dccd.domain.errors import DccdError, MalformedPayload, Throttled
+from dccd.domain.errors import DccdError, ExchangeError, MalformedPayload, Throttled
 from dccd.domain.timeutils import S_NS
 from dccd.sources.base import Request, Response, Source
 from dccd.transport.ratelimit import Budget, Gate
@@ -21,6 +23,15 @@ T = TypeVar("T")
 # Requests under way at once, to one host. At 150 ms and Binance's widest allowance (50 pages of bars a
 # second) eight would do; twenty-four keep up over 400 ms, and make the first, unpaced, minute as much faster.
 IN_FLIGHT = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a request is about to be tried again, and when."""
+
+    host: str
+    error: ExchangeError
+    retry_ns: int
 
 
 class HttpTransport:
@@ -64,6 +75,8 @@ class HttpTransport:
             if name in self._budgets:
                 self._budgets[name].units = count
         self._gates = {key: Gate(now_ns=now_ns, sleep=sleep) for key in source.hosts}
+        # By request under way; a host that answers takes all of its failures out.
+        self._failures: dict[object, _Failure] = {}
         self._connections: Connections | None = None
 
     def now_ns(self) -> int:
@@ -100,6 +113,11 @@ class HttpTransport:
                 each = "a minute" if limit.window_s == 60 else f"every {limit.window_s} s"
                 allowed = f"{self._source.name} allows {budget.units:,} {limit.unit} {each}"
                 return f"{allowed}; resumes in {left_s:.0f} s"
+        if self._failures:
+            next_one = min(self._failures.values(), key=lambda failure: failure.retry_ns)
+            what = str(next_one.error).partition(". ")[0]  # the rest says what to do when nothing helps
+            left_s = (next_one.retry_ns - now_ns) / S_NS
+            return f"{what}; trying again " + (f"in {ceil(left_s)} s" if left_s > 0 else "now")
         return None
 
     async def fetch(
@@ -112,6 +130,11 @@ class HttpTransport:
         ExchangeError
             The last attempt's; never anything else, whatever the exchange answers.
         """
+        ours = object()
+
+        def failed(error: ExchangeError, wait_s: float) -> None:
+            retry_ns = self._our_now_ns() + round(wait_s * S_NS)
+            self._failures[ours] = _Failure(request.host, error, retry_ns)
 
         async def attempt() -> T:
             response = await self._send(request)
@@ -121,7 +144,7 @@ class HttpTransport:
                     self._gates[request.host].close(error)
                 raise error
             try:
-                return parse(response)
+                parsed = parse(response)
             except DccdError:
                 raise
             except Exception as fault:
@@ -129,8 +152,13 @@ class HttpTransport:
                     f"{self._source.name} answered {request.path} with something else than it documents: "
                     f"{fault} (HTTP {response.status}, {response.body[:60]!r})."
                 ) from fault
+            self._failures = {by: one for by, one in self._failures.items() if one.host != request.host}
+            return parsed
 
-        return await retry(attempt, sleep=self._sleep, backoff=backoff or self._backoff)
+        try:
+            return await retry(attempt, sleep=self._sleep, backoff=backoff or self._backoff, failed=failed)
+        finally:
+            self._failures.pop(ours, None)
 
     async def _send(self, request: Request) -> Response:
         budget = self._budgets[request.budget or request.host]

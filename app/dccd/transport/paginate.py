@@ -2,7 +2,8 @@
 
 The generators know nothing of HTTP: they are given ``ask``, which turns a request into parsed rows. What is
 emitted never runs ahead of what was proven: every page says which range of time it, with those before it,
-shows to be fetched whole.
+shows to be fetched whole. One answer without rows proves nothing, as exchanges now and then give one by
+mistake: it is asked for again, and is an error where rows are known to be.
 """
 
 from __future__ import annotations
@@ -146,27 +147,34 @@ def windows(target: Target, history: ByWindow, start_ns: int, end_ns: int) -> It
 async def by_window(
     ask: Ask, target: Target, history: ByWindow, start_ns: int, end_ns: int, in_flight: int
 ) -> AsyncGenerator[FetchedPage, None]:
-    """Bars that open in ``[start_ns, end_ns)``; the caller has left out the bar still open."""
+    """Bars that open in ``[start_ns, end_ns)``; the caller has left out the bar still open.
+
+    Bars that an answer lacks are missing once a second answer, asked for them alone, has none of them.
+    """
     assert target.span is not None
     span = target.span
 
-    async def rows_of(first_ns: int, stop_ns: int) -> list[Columns]:
+    async def rows_of(first_ns: int, stop_ns: int, *, lacked: bool = False) -> list[Columns]:
+        """The rows of a window; `lacked` when an answer has had none of them already."""
         limit = span.count(first_ns, stop_ns)
-        if limit == 0:
-            return []
         request = history.request(target, first_ns, stop_ns, limit)
         page = _within(await ask(request, lambda r: history.parse(target, r)), first_ns, stop_ns)
         ts = _ts(page)
-        if not (ts and history.dense):
+        if len(ts) == limit or (ts and not history.dense) or (lacked and not ts):
             return [page]
-        # A page that begins late or stops short is no proof that there is nothing more.
-        before = await rows_of(first_ns, ts[0])
-        after = await rows_of(span.next(ts[-1]), stop_ns)
-        return [*before, page, *after]
+        parts: list[Columns] = []
+        done, expected_ns = 0, first_ns
+        for place, open_ns in enumerate((*ts, stop_ns)):
+            if span.count(expected_ns, open_ns):
+                parts += [_cut(page, done, place), *await rows_of(expected_ns, open_ns, lacked=True)]
+                done = place
+            expected_ns = span.next(open_ns)
+        return [*parts, _cut(page, done, len(ts))]
 
     def job(first_ns: int, stop_ns: int) -> Callable[[], Coroutine[Any, Any, FetchedPage]]:
         async def fetch() -> FetchedPage:
-            columns = _joined(await rows_of(span.ceil(first_ns), stop_ns))
+            open_ns = span.ceil(first_ns)
+            columns = _joined(await rows_of(open_ns, stop_ns) if open_ns < stop_ns else [])
             covered = IntervalSet.of(first_ns, stop_ns)
             return FetchedPage(columns, len(columns["ts"]), covered, str(stop_ns))
 
@@ -204,13 +212,24 @@ class IdHistory:
     async def _rows(self, request: Request) -> Columns:
         return await self._ask(request, lambda response: self._history.parse(self._target, response))
 
-    async def _at_id(self, first_id: int) -> tuple[int, int] | None:
-        """Id and time of the first row from an id on."""
-        return _first(await self._rows(self._history.request(self._target, first_id, 1)))
+    async def _rows_from(self, first_id: int, limit: int) -> Columns:
+        """The first rows from an id on, where there is one at least: an empty answer is asked for again."""
+
+        def parse(response: Response) -> Columns:
+            rows = self._history.parse(self._target, response)
+            if not rows["ts"]:
+                raise MalformedPayload(f"There are later rows, but the answer has none from id {first_id} on.")
+            return rows
+
+        return await self._ask(self._history.request(self._target, first_id, limit), parse)
 
     async def oldest(self) -> tuple[int, int] | None:
-        """Id and time of the oldest row there is; None without any."""
-        return await self._at_id(0)
+        """Id and time of the oldest row there is; None without any, by two answers."""
+        for _ in range(2):
+            found = _first(await self._rows(self._history.request(self._target, 0, 1)))
+            if found is not None:
+                return found
+        return None
 
     async def locate(self, start_ns: int, end_ns: int) -> IdRange | None:
         """The ids of the rows of ``[start_ns, end_ns)``; None when there are none.
@@ -218,11 +237,12 @@ class IdHistory:
         The newest row is asked for first: what it shows was so when ``end_ns`` had long passed.
         """
         newest = _first(await self._rows(self._history.latest(self._target)), last=True)
-        if newest is None:
-            return None
         oldest = await self.oldest()
-        if oldest is None:
-            raise MalformedPayload(f"There is a row with id {newest[0]}, but none from the first id on.")
+        if newest is None and oldest is None:
+            return None
+        if newest is None or oldest is None:
+            have, lack = ("newest", "oldest") if oldest is None else ("oldest", "newest")
+            raise MalformedPayload(f"The exchange gives its {have} row, but no {lack} one. Try again later.")
         first_id = await self._first_at(start_ns, oldest, newest)
         stop_id = await self._first_at(end_ns, oldest, newest)
         return IdRange(first_id, stop_id) if first_id < stop_id else None
@@ -245,8 +265,9 @@ class IdHistory:
             share = 0.5 if halve else (ts_ns - low[1]) / max(1, high[1] - low[1])
             halve = not halve
             middle = min(high[0] - 1, max(low[0] + 1, low[0] + round(share * (high[0] - low[0]))))
-            row = await self._at_id(middle)
-            if row is None or row[0] >= high[0]:
+            row = _first(await self._rows_from(middle, 1))
+            assert row is not None
+            if row[0] >= high[0]:
                 high = (middle, high[1])  # ids from here up to `high` are missing
             elif row[1] < ts_ns:
                 low = row
@@ -258,10 +279,8 @@ class IdHistory:
         """The rows with ``first_id <= id < stop_id``, asked for again from where an answer stops short."""
         parts: list[Columns] = []
         while first_id < stop_id:
-            rows = await self._rows(self._history.request(self._target, first_id, self._history.rows))
+            rows = await self._rows_from(first_id, self._history.rows)
             ids: Sequence[int] = rows["tid_num"]  # type: ignore[assignment]
-            if not ids:
-                break  # nothing from here on: the ids up to `stop_id` are missing
             if ids[0] < first_id or not all(map(le, ids, islice(ids, 1, None))):
                 raise MalformedPayload(f"Rows from id {first_id} on begin at {ids[0]} or are not in order.")
             parts.append(_cut(finite(rows), 0, bisect_left(ids, stop_id)))

@@ -42,13 +42,14 @@ async def retry(
     *,
     sleep: Sleep,
     backoff: Backoff,
+    failed: Callable[[ExchangeError, float], None] | None = None,
     draw: Callable[[], float] = random.random,
 ) -> T:
     """Run `attempt` until it succeeds or may not be tried again.
 
     Only errors that say they are retryable, and malformed answers (a cut or garbled body), are tried
     again. A :class:`Throttled` that names its wait is not waited for here: the host's gate keeps it, for
-    every request to that host.
+    every request to that host. `failed` is told why, and the seconds until the next try, before each wait.
 
     Raises
     ------
@@ -66,6 +67,9 @@ async def retry(
                 raise
             if failures >= (backoff.malformed_attempts if malformed else backoff.attempts):
                 raise
-            kept_by_gate = isinstance(error, Throttled) and error.retry_after_s is not None
-        if not kept_by_gate:
-            await sleep(backoff.wait_s(failures, draw()))
+            if isinstance(error, Throttled) and error.retry_after_s is not None:
+                continue
+            wait_s = backoff.wait_s(failures, draw())
+            if failed is not None:
+                failed(error, wait_s)
+        await sleep(wait_s)

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 
-from dccd.domain.errors import ExchangeRefused, ExchangeUnavailable, MalformedPayload, NetworkError, Throttled
+from dccd.domain.errors import (
+    ExchangeError,
+    ExchangeRefused,
+    ExchangeUnavailable,
+    MalformedPayload,
+    NetworkError,
+    Throttled,
+)
 from dccd.domain.timeutils import S_NS
 from dccd.sources.base import Request, Response
 from dccd.sources.binance import BINANCE
 from dccd.transport.http import HttpTransport
-from dccd.transport.retry import Backoff
+from dccd.transport.retry import Backoff, Sleep
 from tests.exchanges import engine
 from tests.exchanges.engine import Fault, StandIn
 from tests.unit.transport.fake_clock import START_NS, FakeClock
@@ -174,9 +183,108 @@ async def test_waiting_for_the_allowance_is_said_in_words(echo: Echo) -> None:
     assert transport.waiting() is None
 
 
-async def test_nobody_there_is_one_sentence(http: HttpTransport) -> None:
-    with pytest.raises(NetworkError, match=r"Cannot reach Binance at 127\.0\.0\.1: .*Check the connection"):
-        await http.fetch(Request("linear", "/fapi/v1/time"), body)
+async def refusal(address: str, clock: SteppingClock) -> str:
+    """What is said of an address where no exchange answers."""
+    transport = transport_to(address, clock)
+    with pytest.raises(NetworkError) as raised:
+        await transport.fetch(ASK, body)
+    await transport.aclose()
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("http://127.0.0.1:1", "connection refused"), ("http://nowhere.invalid", "name not found")],
+)
+async def test_nobody_there_is_two_sentences(clock: SteppingClock, address: str, reason: str) -> None:
+    assert await refusal(address, clock) == (
+        f"Cannot connect to Binance at {address} ({reason}). "
+        "Check the network, or the address in the configuration."
+    )
+
+
+async def test_a_host_without_tls_is_said_in_plain_words(clock: SteppingClock) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        said = await refusal(f"https://127.0.0.1:{port}", clock)
+    assert f"https://127.0.0.1:{port} (no secure connection: TLS failed)." in said
+
+
+@pytest.mark.parametrize("kind", ["reset", "close", "truncate"])
+async def test_a_cut_answer_is_said_in_plain_words(http: HttpTransport, echo: Echo, kind: str) -> None:
+    echo.faults.append(Fault(kind, times=None))  # type: ignore[arg-type]
+    with pytest.raises(
+        NetworkError, match=r"No whole answer came from Binance at http://.* \(disconnected\)"
+    ):
+        await http.fetch(ASK, body)
+
+
+def transport_to(address: str, clock: SteppingClock, sleep: Sleep | None = None) -> HttpTransport:
+    return HttpTransport(
+        BINANCE,
+        urls={"rest_url": address},
+        units={},
+        proxy=None,
+        backoff=Backoff(attempts=3),
+        now_ns=clock.now_ns,
+        sleep=sleep or clock.sleep,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            None,
+            r"Cannot connect to Binance at http://.* \(connection refused\); trying again in 1 s",
+        ),
+        (engine.Response(b"<html>", 502), r"Binance cannot answer now \(HTTP 502\); trying again in 1 s"),
+    ],
+)
+async def test_while_a_request_is_retried_it_says_why(
+    echo: Echo, clock: SteppingClock, fault: engine.Response | None, said: str
+) -> None:
+    heard: list[str | None] = []
+
+    async def sleep(seconds: float) -> None:
+        heard.append(transport.waiting())
+        await clock.sleep(seconds)
+        heard.append(transport.waiting())
+
+    if fault is not None:
+        echo.faults.append(Fault("answer", times=None, response=fault))
+    transport = transport_to(echo.url if fault is not None else "http://127.0.0.1:1", clock, sleep)
+    with pytest.raises(ExchangeError):
+        await transport.fetch(ASK, body)
+    assert len(heard) == 4
+    for before, after in zip(heard[::2], heard[1::2], strict=True):
+        assert re.fullmatch(said, before or "")
+        assert (after or "").endswith("; trying again now")
+    assert transport.waiting() is None  # it gave up, and said so to who asked
+    await transport.aclose()
+
+
+async def test_an_answer_to_anybody_ends_the_waiting_of_that_host(echo: Echo, clock: SteppingClock) -> None:
+    asleep, wake = asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        asleep.set()
+        await wake.wait()
+
+    transport = transport_to(echo.url, clock, sleep)
+    echo.faults.append(Fault("answer", response=engine.Response(b"<html>", 502)))
+    retried = asyncio.create_task(transport.fetch(ASK, body))
+    await asleep.wait()
+    assert transport.waiting() is not None
+    await transport.fetch(ASK, body)
+    assert transport.waiting() is None
+    wake.set()
+    await retried
+    await transport.aclose()
 
 
 async def test_learned_allowances_give_way_to_those_set_by_hand(clock: SteppingClock) -> None:
