@@ -10,6 +10,8 @@ export type Theme = (typeof THEMES)[number];
 class Preferences {
   zone = $state<Zone>("utc");
   theme = $state<Theme>("system");
+  /** The file all of this stands in. */
+  configPath = $state<string | null>(null);
   #dark = $state(false);
   /** Changes whenever colours do: charts draw anew. */
   readonly scheme = $derived<"light" | "dark">(
@@ -26,7 +28,8 @@ class Preferences {
     this.read(await api.settings());
   }
 
-  read({ sections }: Settings): void {
+  read({ path, sections }: Settings): void {
+    this.configPath = path;
     const settings = sections["settings"];
     if (typeof settings !== "object" || settings === null || Array.isArray(settings)) return;
     const theme = THEMES.find((it) => it === settings["theme"]);
