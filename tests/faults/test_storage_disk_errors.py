@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from dccd.domain.coverage import IntervalSet
-from dccd.domain.errors import DiskFull, StorageError
+from dccd.domain.errors import CorruptFile, DiskFull, StorageError
 from dccd.storage.store import Store
 from tests.faults.simdisk import Loss, SimDisk
 from tests.faults.story import BARS, EDGE, FOLDER, TRADES, Ledger, bars, judge, live, minutes, trades
@@ -125,6 +127,102 @@ def test_a_damaged_file_is_put_aside_and_its_period_is_a_gap(
     log.finish()
     assert {gap.cause for gap in again.gaps(BARS)} == {"never fetched"}
     again.close()
+
+
+def flip_a_row(data: bytearray) -> None:
+    data[len(data) // 3] ^= 0x01  # pages are not decoded when a file is read back: the hash must tell
+
+
+def flip_the_footer(data: bytearray) -> None:
+    data[data.index(b'"crc32"') + 40] ^= 0x01
+
+
+def forget_the_end(data: bytearray) -> None:
+    del data[-100:]
+
+
+@pytest.mark.parametrize("damage", [flip_a_row, flip_the_footer, forget_the_end])
+def test_a_new_file_that_reads_back_otherwise_never_replaces_the_old_one(
+    stored: tuple[SimDisk, Ledger], damage: Callable[[bytearray], None]
+) -> None:
+    disk, ledger = stored
+    before = disk.files()[str(FILE)]
+    store = Store.open(FOLDER, fs=disk)
+    log = store.begin_backfill(BARS, "run", source="binance")
+    ledger.append(log, bars(-90, -60), minutes(-90, -60))
+    log.sync()
+    ledger.safe(BARS)
+
+    def fail(_call: int, name: str) -> None:
+        written = [path for path in disk.files() if "/tmp/" in path]
+        if name == "sync file" and written:
+            disk.damage(Path(written[0]), damage)
+
+    disk.fail = fail
+    with pytest.raises(CorruptFile, match=r"reads back otherwise .* old file was kept. Check the disk"):
+        log.finish()
+    assert disk.files()[str(FILE)] == before
+    assert store.problems == ()
+    assert not [path for path in disk.files() if "/tmp/" in path or "/quarantine/" in path]
+    assert sum(batch.num_rows for batch in store.read(BARS)) == len(ledger.offered[BARS])
+    disk.fail = lambda _call, _name: None
+    store.publish()
+    assert disk.files()[str(FILE)] != before
+    store.close()
+    judge(disk, ledger, power_cut=False)
+
+
+def test_a_page_that_cannot_be_read_back_is_not_the_files_fault(stored: tuple[SimDisk, Ledger]) -> None:
+    disk, ledger = stored
+    before = disk.files()[str(FILE)]
+    store = Store.open(FOLDER, fs=disk)
+    log = store.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(-90, -60), minutes(-90, -60), None)
+    [journal] = [path for path in disk.files() if path.endswith(".journal")]
+    disk.damage(Path(journal), flip_last)
+    damaged = disk.files()[journal]
+    with pytest.raises(CorruptFile, match=r"A page of .* cannot be read back"):
+        log.finish()
+    assert disk.files()[str(FILE)] == before
+    assert disk.files()[journal] == damaged
+    assert store.problems == ()
+    store.close()
+    again = Store.open(FOLDER, fs=disk)
+    assert ["no whole page" in problem.text for problem in again.problems] == [True]
+    assert sum(batch.num_rows for batch in again.read(BARS)) == len(ledger.offered[BARS])
+    again.close()
+    judge(disk, ledger, power_cut=False)
+
+
+def flip_last(data: bytearray) -> None:
+    data[-1] ^= 0x01
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES], ids=["no descriptor", "no access"])
+def test_a_file_that_may_not_be_opened_now_is_not_put_aside(
+    stored: tuple[SimDisk, Ledger], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, ledger = stored
+    before = disk.files()[str(FILE)]
+    store = Store.open(FOLDER, fs=disk)
+    log = store.begin_backfill(BARS, "run", source="binance")
+    ledger.append(log, bars(-90, -60), minutes(-90, -60))
+    opened = disk.source
+
+    def refuse(path: Path) -> pa.NativeFile:
+        if path == FILE:
+            raise OSError(number, "injected", str(path))
+        return opened(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "source", refuse)
+        with pytest.raises(StorageError, match=r"reading .*2024-01.parquet failed"):
+            log.finish()
+    assert disk.files()[str(FILE)] == before
+    assert store.problems == ()
+    store.publish()
+    store.close()
+    judge(disk, ledger, power_cut=False)
 
 
 def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import uuid
@@ -28,6 +29,11 @@ from dccd.storage.slices import Unit
 
 ROW_GROUP_ROWS = 1 << 17
 _BUFFER_BYTES = 1 << 20
+_OF_THE_FILE = {None, errno.EIO}  # all other errors are the system's: no descriptor, no access, held open
+
+
+class UnreadablePeriodFile(CorruptFile):
+    """A published period file cannot be read, and the fault is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +118,17 @@ def file_units(
 
     Raises
     ------
-    CorruptFile
-        It cannot be read; loading a unit raises the same.
+    UnreadablePeriodFile
+        It is damaged; loading a unit raises the same.
+    StorageError
+        The system would not have it read now, which says nothing about the file.
     """
-    try:
+    with _reading(info.path):
         source = fs.source(layout.data_path / info.path)
-    except OSError as error:
-        raise CorruptFile(f"{info.path} cannot be opened ({error}).") from error
     with source:
-        try:
+        with _reading(info.path):
             file = pq.ParquetFile(source, page_checksum_verification=True)
             bounds = [row_group_bounds(file.metadata, index) for index in range(file.num_row_groups)]
-        except (pa.ArrowException, OSError) as error:
-            raise CorruptFile(f"{info.path} cannot be read ({error}).") from error
         schema = arrow_schema(info.footer.dataset.data_type)
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
@@ -132,14 +136,12 @@ def file_units(
 
         def loader(index: int) -> Callable[[], pa.Table]:
             def load() -> pa.Table:
-                try:
+                with _reading(info.path):
                     return (
                         file.read_row_group(index, columns=schema.names, use_threads=False)
                         .select(schema.names)
                         .cast(schema)
                     )
-                except (pa.ArrowException, OSError) as error:
-                    raise CorruptFile(f"{info.path} cannot be read ({error}).") from error
 
             return load
 
@@ -147,6 +149,20 @@ def file_units(
             Unit(low, high, file.metadata.row_group(index).num_rows, loader(index), observation)
             for index, (low, high) in enumerate(bounds)
         ]
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Tell a file that is damaged, which is put aside, from a system that is short of something."""
+    with in_words(f"reading {path}"):
+        try:
+            yield
+        except MemoryError:  # Arrow's is an ArrowException too
+            raise
+        except (pa.ArrowException, OSError, CorruptFile) as error:
+            if getattr(error, "errno", None) not in _OF_THE_FILE:
+                raise
+            raise UnreadablePeriodFile(f"{path} cannot be read ({error}).") from error
 
 
 def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer:
@@ -222,8 +238,12 @@ def _verify(fs: FileSystem, temporary: Path, path: str, footer: Footer) -> None:
     """Read back what was written: the footer as it is read ever after, and the data's hash."""
     entry = fs.stat(temporary)
     assert entry is not None
+    words = f"{path} reads back otherwise than it was written; the old file was kept. Check the disk."
     with fs.source(temporary) as source:
-        found = read_info(source, path, entry).footer
+        try:
+            found = read_info(source, path, entry).footer
+        except CorruptFile as error:
+            raise CorruptFile(words) from error
     digest = hashlib.sha256()
     file = fs.open(temporary)
     try:
@@ -232,9 +252,7 @@ def _verify(fs: FileSystem, temporary: Path, path: str, footer: Footer) -> None:
     finally:
         file.close()
     if found != footer or digest.hexdigest() != footer.sha256:
-        raise CorruptFile(
-            f"{path} reads back otherwise than it was written; the old file was kept. Check the disk."
-        )
+        raise CorruptFile(words)
 
 
 def _discard(fs: FileSystem, temporary: Path) -> None:

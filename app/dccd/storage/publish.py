@@ -18,7 +18,13 @@ from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, SharingViolation
 from dccd.storage.journal import Frame
 from dccd.storage.layout import Layout
-from dccd.storage.period_file import Contents, file_units, us_bounds, write_period_file
+from dccd.storage.period_file import (
+    Contents,
+    UnreadablePeriodFile,
+    file_units,
+    us_bounds,
+    write_period_file,
+)
 from dccd.storage.slices import merged
 from dccd.storage.unpublished import Due, Unpublished, frame_units
 
@@ -51,7 +57,15 @@ class Publisher:
         before_ns : int or None
             Only periods that end at or before this instant; None for all.
 
-        A period whose file another program holds open (Windows) is left for the next time.
+        A period whose file another program holds open (Windows) is left for the next time. An old file that
+        is damaged is put aside, and what the journals have is published all the same.
+
+        Raises
+        ------
+        CorruptFile
+            A page, or the new file, does not read back; the old file and the journals stay as they are.
+        DiskFull, StorageError
+            The disk refused; so do they.
         """
         with self._mutex:
             turn = self._turns[dataset]
@@ -84,9 +98,9 @@ class Publisher:
         touching = [item.frame for item in due if period in item.periods]
         try:
             info = self._write(dataset, period, info, frames, touching)
-        except CorruptFile as error:
-            if info is None:
-                raise
+        except UnreadablePeriodFile as error:
+            assert info is not None, "only the old file is read as one"
+            # Whatever else went wrong, a page that cannot be read back for one, the old file has no part in.
             self._quarantine(info, error)  # what the journals have is published all the same
             if not touching:
                 return
