@@ -136,6 +136,8 @@ def test_gaps_are_listed_and_filled(
         (("read", *HOURLY), 2, "stored"),
         (("export", *HOURLY, "--to", "out"), 2, "stored"),
         (("gaps", "binance"), 2, "exchange and a symbol"),
+        (("backfill", *HOURLY, "--start", "1700000000"), 2, "1970"),
+        (("serve", "--port", "99999"), 2, "not a port"),
         (("read",), 2, "EXCHANGE"),
         (("dance",), 2, "dance"),
     ],
@@ -256,6 +258,20 @@ def test_in_a_pipe_that_closes_reading_ends_quietly(
     assert process.stdout.readline().startswith("ts,open")
     process.stdout.close()
     assert process.wait(timeout=30) == 0
+
+
+def test_output_that_cannot_be_written_is_an_error(dccd: Dccd, places: list[str]) -> None:
+    assert dccd("backfill", *HOURLY, "--start", "2024-02-01") == 0
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "dccd", "inventory", *places],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == ["dccd: No space left on device: writing the output failed"]
 
 
 def _wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:

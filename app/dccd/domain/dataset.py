@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -14,6 +15,8 @@ from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, datetime_ns, ns_datetime
 from dccd.domain.types import DataType
 
+_EXCHANGE = re.compile(r"[a-z0-9]+")
+
 SPAN_TYPES = frozenset({DataType.OHLC, DataType.OPEN_INTEREST})
 
 
@@ -24,7 +27,7 @@ class DatasetId:
     Attributes
     ----------
     exchange : str
-        Lower case.
+        Lower-case letters and digits.
     symbol : Symbol
     data_type : DataType
     span : Span or None
@@ -36,6 +39,8 @@ class DatasetId:
     ------
     InvalidSpan
         A span is missing, or given where there is none.
+    UsageError
+        The same of a depth, or one that is not positive; or the exchange's name has other characters.
     """
 
     exchange: str
@@ -45,9 +50,14 @@ class DatasetId:
     depth: int | None = None
 
     def __post_init__(self) -> None:
+        # It becomes the name of a folder.
+        if not _EXCHANGE.fullmatch(self.exchange):
+            raise UsageError(f"{self.exchange!r} is not the name of an exchange.")
         if (self.data_type in SPAN_TYPES) != (self.span is not None):
             wants = "needs a span such as 1m or 1h" if self.span is None else "has no span"
             raise InvalidSpan(f"{self.data_type} {wants} ({self.exchange} {self.symbol}).")
+        if self.depth is not None and self.depth <= 0:
+            raise UsageError(f"A depth of {self.depth} makes no sense ({self.exchange} {self.symbol}).")
         if (self.data_type is DataType.ORDERBOOK) != (self.depth is not None):
             wants = "needs a depth" if self.depth is None else "has no depth"
             raise UsageError(f"{self.data_type} {wants} ({self.exchange} {self.symbol}).")

@@ -125,7 +125,9 @@ class InstrumentList:
         return found[0]
 
     def _similar(self, text: str) -> list[str]:
-        return get_close_matches(text.upper(), [str(symbol) for symbol in self._by_symbol], n=3)
+        found = [str(item.symbol) for item in self.search(text, limit=3)]
+        names = [str(symbol) for symbol in self._by_symbol]
+        return found or get_close_matches(text.upper(), names, n=3, cutoff=0.75)
 
     def search(
         self, query: str, *, market: Market | None = None, active_only: bool = True, limit: int = 50

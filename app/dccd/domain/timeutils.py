@@ -18,6 +18,9 @@ DAY_NS = 86_400 * S_NS
 MIN_NS = 0
 MAX_NS = 9_214_646_400_000_000_000  # 2262-01-01
 
+# An integer that a person writes below this is some other unit: nanoseconds put it into 1970 to 1973.
+_SMALLEST_TEXT_NS = 10**17
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FRACTION = re.compile(r"\.(\d{1,9})(?=$|[Zz+-])")
 
@@ -51,10 +54,16 @@ def parse_time(text: str | int) -> int:
     Raises
     ------
     InvalidRange
-        The text is neither, or lies outside 1970–2262.
+        The text is neither, or lies outside 1970–2262; or it is an integer so small that seconds,
+        milliseconds or microseconds must be meant.
     """
     if isinstance(text, int) or (text.strip().lstrip("+-").isdecimal() and len(text.strip()) > 8):
         ts_ns = int(text)
+        if isinstance(text, str) and 0 < ts_ns < _SMALLEST_TEXT_NS:
+            raise InvalidRange(
+                f"{text} nanoseconds is {iso(ts_ns)[:19]}Z, in 1970. "
+                "Write the time like 2024-01-31, or add the zeros that make it nanoseconds."
+            )
     else:
         raw = text.strip()
         fraction = _FRACTION.search(raw)

@@ -49,9 +49,7 @@ class ApiError(DccdError):
     def __init__(self, problem: Json, status: int) -> None:
         self.problem_code = str(problem.get("code", "internal"))
         self.status = status
-        detail = str(problem.get("detail") or problem.get("title") or f"The local server answered {status}.")
-        fields = [f"{e['field']}: {e['message']}" for e in problem.get("errors", [])]
-        super().__init__("; ".join([detail, *fields]))
+        super().__init__(str(problem.get("detail") or f"The local server answered {status}."))
 
 
 class Client:
@@ -81,30 +79,43 @@ class Client:
         self._data_path = data_path
         self._stack = AsyncExitStack()
         self._http: httpx.AsyncClient | None = None
+        self._owns_program = False
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        config = load_config(self._config_path, data_path=self._data_path)
         try:
-            url, secret = await self._find_or_start(config)
-            headers = {"Authorization": f"Bearer {secret}"}
-            # No read timeout: planning may wait for an exchange. trust_env off: never through a proxy.
-            self._http = await self._stack.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=url, headers=headers, timeout=httpx.Timeout(None, connect=5), trust_env=False
-                )
-            )
+            await self._connect()
         except BaseException:
             await self._stack.aclose()
             raise
-        self.url = url
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http = None
-        await self._stack.aclose()
+        try:
+            if kind is None and self._owns_program:
+                await self._wait_for_others()
+        finally:
+            self._http = None
+            await self._stack.aclose()
+
+    async def _connect(self) -> None:
+        config = load_config(self._config_path, data_path=self._data_path)
+        self.url, secret = await self._find_or_start(config)
+        headers = {"Authorization": f"Bearer {secret}"}
+        # No read timeout: planning may wait for an exchange. trust_env off: never through a proxy.
+        timeout = httpx.Timeout(None, connect=5)
+        self._http = await self._stack.enter_async_context(
+            httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        )
+
+    async def _wait_for_others(self) -> None:
+        """Stay until the runs have ended that other commands started through this one's program."""
+        for state in ("pending", "running"):
+            answer = await self.call("GET", "/api/runs", params={"state": state})
+            for run in answer["runs"]:
+                await self._poll_until_ended(run["run_id"], None)
 
     async def _find_or_start(self, config: AppConfig) -> tuple[str, str]:
         deadline = asyncio.get_running_loop().time() + _HANDOVER_S
@@ -125,6 +136,7 @@ class Client:
                 await asyncio.sleep(0.1)
                 continue
             self._stack.push_async_callback(program.stop)
+            self._owns_program = True
             return program.server.url, program.server.secret
 
     # --- the verbs --------------------------------------------------------------------------------
@@ -154,10 +166,16 @@ class Client:
         depth: int | None = None,
         start: str | int = "last",
         end: str | int | None = None,
-    ) -> str:
-        """Start a backfill and return its run id, without waiting. See :meth:`backfill`."""
+    ) -> Json:
+        """Start a backfill, or find the one that does the same already, without waiting.
+
+        Returns
+        -------
+        dict
+            ``run_id``, and ``status``: ``started`` or ``already-running``. See :meth:`backfill`.
+        """
         body = _request(exchange, symbol, data_type, span=span, depth=depth, start=start, end=end)
-        return str((await self.call("POST", "/api/backfill", json=body))["run_id"])
+        return await self.call("POST", "/api/backfill", json=body)
 
     async def backfill(
         self,
@@ -194,17 +212,18 @@ class Client:
         -------
         dict
             ``run_id``, ``rows_written``, ``state``, ``start_ns``, ``end_ns``; ``error`` when it failed.
-            Cancelling the task that awaits this cancels the run; what it fetched stays.
+            Cancelling the task that awaits this cancels the run, unless the same one was running already;
+            what it fetched stays.
         """
-        run_id = await self.start_backfill(
+        started = await self.start_backfill(
             exchange, symbol, data_type, span=span, depth=depth, start=start, end=end
         )
-        return _outcome(await self.follow(run_id, on_progress=on_progress))
+        return _outcome(await self._follow_started(started, on_progress))
 
     async def fill(self, dataset: str, *, on_progress: Callable[[Json], None] | None = None) -> Json:
         """Fetch just the gaps of a dataset, named by its id. Returns what :meth:`backfill` does."""
         started = await self.call("POST", f"/api/datasets/{dataset}/fill")
-        return _outcome(await self.follow(started["run_id"], on_progress=on_progress))
+        return _outcome(await self._follow_started(started, on_progress))
 
     async def read(
         self,
@@ -314,16 +333,18 @@ class Client:
         }
         body |= {key: str(value) for key, value in (("start", start), ("end", end)) if value is not None}
         started = await self.call("POST", "/api/export", json=body)
-        return _outcome(await self.follow(started["run_id"], on_progress=on_progress))
+        return _outcome(await self._follow_started(started, on_progress))
 
     # --- runs -------------------------------------------------------------------------------------
 
-    async def follow(self, run_id: str, *, on_progress: Callable[[Json], None] | None = None) -> Json:
-        """Wait until a run has ended and return it; cancelling the wait cancels the run first."""
+    async def _follow_started(self, started: Json, on_progress: Callable[[Json], None] | None) -> Json:
+        """The run once it has ended; cancelling the wait cancels the run, unless somebody else began it."""
+        run_id = started["run_id"]
         try:
             return await self._poll_until_ended(run_id, on_progress)
         except asyncio.CancelledError:
-            await asyncio.shield(self._cancel_and_wait(run_id))
+            if started.get("status") != "already-running":
+                await asyncio.shield(self._cancel_and_wait(run_id))
             raise
 
     async def _poll_until_ended(self, run_id: str, on_progress: Callable[[Json], None] | None) -> Json:
@@ -366,13 +387,13 @@ class Client:
         try:
             response = await self._connected().request(method, path, json=json, params=params)
         except httpx.TransportError as error:
-            raise ApiError(
-                {
-                    "code": "network",
-                    "detail": f"dccd at {self.url} no longer answers ({error}). Start it again.",
-                },
-                503,
-            ) from error
+            # The program it went through has ended, as another command does when it is done. What was asked
+            # is asked again of whoever has the folder now, unless it may have been begun already.
+            if self._owns_program or not (method == "GET" or isinstance(error, httpx.ConnectError)):
+                words = f"dccd at {self.url} no longer answers ({error}). Start it again."
+                raise ApiError({"code": "network", "detail": words}, 503) from error
+            await self._connect()
+            response = await self._connected().request(method, path, json=json, params=params)
         _check(response)
         return response
 
@@ -399,7 +420,7 @@ def _absolute(folder: str | os.PathLike[str]) -> str:
 
 def _outcome(run: Json) -> Json:
     params = run.get("params") or {}
-    outcome = {"run_id": run["run_id"], "rows_written": run["rows_written"], "state": run["state"]}
+    outcome = {key: run[key] for key in ("run_id", "rows_written", "state", "dataset")}
     if run["error"] is not None:
         return outcome | {"error": run["error"]["detail"], "code": run["error"]["code"]}
     return outcome | {key: params.get(key) for key in ("start_ns", "end_ns") if key in params}

@@ -107,3 +107,22 @@ def test_what_periods_are_called() -> None:
         assert DatasetId("x", BTC, data_type).period(moment).name == name
     for span, name in (("1m", "2024-12"), ("30m", "2024-12"), ("1h", "2024"), ("1mo", "2024")):
         assert DatasetId("x", BTC, DataType.OHLC, Span.parse(span)).period(moment).name == name
+
+
+@pytest.mark.parametrize("exchange", ["", "..", "../..", "a/b", "Binance", "b=c", "x y"])
+def test_an_exchange_that_is_no_folders_name_is_refused(exchange: str) -> None:
+    with pytest.raises(UsageError, match="not the name of an exchange"):
+        DatasetId(exchange, Symbol("BTC", "USDT"), DataType.TRADES)
+
+
+@pytest.mark.parametrize("depth", [0, -1])
+def test_a_depth_is_positive(depth: int) -> None:
+    with pytest.raises(UsageError, match="makes no sense"):
+        DatasetId("binance", Symbol("BTC", "USDT"), DataType.ORDERBOOK, depth=depth)
+
+
+@pytest.mark.parametrize("text", ["1700000000", "1700000000000", "1700000000000000"])
+def test_seconds_are_not_taken_for_nanoseconds(text: str) -> None:
+    with pytest.raises(InvalidRange, match="1970"):
+        parse_time(text)
+    assert parse_time("1700000000000000000") == 1_700_000_000_000_000_000

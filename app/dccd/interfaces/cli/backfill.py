@@ -19,28 +19,25 @@ async def backfill(arguments: Namespace) -> int:
         if arguments.plan:
             print_plan(await client.plan(**asked))
             return 0
-        title = f"{arguments.exchange} {arguments.symbol} {arguments.data_type}"
         started_s = time.monotonic()
-        with RunProgress(title) as progress:
+        with RunProgress(f"{arguments.exchange} {arguments.symbol} {arguments.data_type}") as progress:
             outcome = await client.backfill(**asked, on_progress=progress)
-    return say_outcome(title, outcome, time.monotonic() - started_s)
+        # Named by its id, which says which contract a name such as BTC/USDT:quarter stood for.
+        return say_outcome(outcome["dataset"], "stored", outcome, time.monotonic() - started_s)
 
 
-def say_outcome(title: str, outcome: dict[str, Any], seconds: float) -> int:
+def say_outcome(title: str, done: str, outcome: dict[str, Any], seconds: float) -> int:
     """Print how a run ended; the exit status."""
     rows = outcome["rows_written"]
     if outcome["state"] == "succeeded":
         rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
-        print(
-            f"{title}: {rows:,} rows stored in {duration(seconds)}{rate}"
-            if rows
-            else f"{title}: nothing was missing"
-        )
+        facts = f"{rows:,} rows {done} in {duration(seconds)}{rate}" if rows else "nothing was missing"
+        print(f"{title}: {facts}")
         return 0
     if outcome["state"] == "cancelled":
         print(f"{title}: cancelled after {rows:,} rows; the same command goes on from there", file=sys.stderr)
         return 130
-    kept = f" {rows:,} rows were stored before; the same command goes on from there." if rows else ""
+    kept = f" {rows:,} rows were {done} before; the same command goes on from there." if rows else ""
     print(f"dccd: {title}: {outcome.get('error', 'the run was interrupted')}{kept}", file=sys.stderr)
     return 1
 
@@ -51,7 +48,8 @@ def print_plan(plan: dict[str, Any]) -> None:
     if plan["already_covered"]:
         print("All of it is stored already.")
         return
+    took = duration(plan["seconds"]) if plan["seconds"] >= 1 else "under 1 s"
     print(
-        f"about {plan['rows']:,} rows in {plan['requests']:,} requests, {size(plan['bytes'])} on disk, "
-        f"{duration(plan['seconds'])} by {plan['transport']}; {plan['bottleneck']}"
+        f"about {plan['rows']:,} rows in {plan['requests']:,} requests, "
+        f"{size(plan['bytes'])} on disk, {took}; source: {plan['transport']}; bound by: {plan['bottleneck']}"
     )

@@ -83,4 +83,4 @@ async def export(arguments: Namespace) -> int:
                 end=arguments.end,
                 on_progress=progress,
             )
-    return say_outcome(f"export of {dataset} to {arguments.to}", outcome, time.monotonic() - started_s)
+    return say_outcome(f"{dataset} to {arguments.to}", "written", outcome, time.monotonic() - started_s)

@@ -46,4 +46,4 @@ async def _fill(client: Client, dataset: str) -> int:
     started_s = time.monotonic()
     with RunProgress(f"fill {dataset}") as progress:
         outcome = await client.fill(dataset, on_progress=progress)
-    return say_outcome(f"gaps of {dataset}", outcome, time.monotonic() - started_s)
+    return say_outcome(f"gaps of {dataset}", "stored", outcome, time.monotonic() - started_s)

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dccd.domain.errors import DccdError, UsageError
 from dccd.interfaces.cli.interrupt import INTERRUPTED, interruptible
@@ -50,15 +51,26 @@ def run(argv: Sequence[str] | None = None) -> int:
             return open_desktop(arguments)
         module, _, name = _COMMANDS[arguments.command].partition(":")
         function = getattr(importlib.import_module(f"dccd.interfaces.cli.{module}"), name)
-        return asyncio.run(interruptible(function(arguments)))
+        status = asyncio.run(interruptible(function(arguments)))
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (`dccd read … | head`): not an error, and nothing to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader of our output went away (`dccd read … | head`), as it may
         return DONE
     except DccdError as error:
         return report(error)
+    except OSError as error:
+        _discard_output()
+        print(f"dccd: {error.strerror}: {error.filename or 'writing the output failed'}", file=sys.stderr)
+        return FAILED
+
+
+def _discard_output() -> None:
+    """Point standard output elsewhere, as what is left of it cannot be written when the program ends."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def report(error: DccdError) -> int:

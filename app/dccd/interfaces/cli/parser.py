@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import dccd
 
 _TIMES = "ISO-8601 (UTC unless it says otherwise) or an integer of nanoseconds"
-_TYPES = ("ohlc", "trades", "orderbook", "book_updates", "funding", "open_interest")
+_TYPES = ("ohlc", "trades", "orderbook", "funding", "open_interest")
 
 EPILOG = """\
 examples:
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         "serve", "Run without a window and print the address to open in a browser.", ("start", "ui")
     )
     serve.add_argument(
-        "--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)"
+        "--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)"
     )
 
     backfill = command("backfill", "Download history and store it; only what is missing is fetched.")
@@ -91,6 +91,12 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="as JSON")
     command("open", "Show the running app's window, or print an address to open in a browser.")
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; choose one of 0 to 65535")
+    return int(text)
 
 
 def _dataset_arguments(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
