@@ -212,16 +212,22 @@ class IdHistory:
     async def _rows(self, request: Request) -> Columns:
         return await self._ask(request, lambda response: self._history.parse(self._target, response))
 
-    async def _rows_from(self, first_id: int, limit: int) -> Columns:
-        """The first rows from an id on, where there is one at least: an empty answer is asked for again."""
+    async def _some(self, request: Request, wanted: str) -> Columns:
+        """Rows that are known to be there: an answer without any is malformed, hence asked for again."""
 
         def parse(response: Response) -> Columns:
             rows = self._history.parse(self._target, response)
             if not rows["ts"]:
-                raise MalformedPayload(f"There are later rows, but the answer has none from id {first_id} on.")
+                raise MalformedPayload(f"The answer has no {wanted}, where there must be one.")
             return rows
 
-        return await self._ask(self._history.request(self._target, first_id, limit), parse)
+        return await self._ask(request, parse)
+
+    async def _from(self, first_id: int, limit: int) -> Columns:
+        """The first rows from an id on that is not past the newest."""
+        return await self._some(
+            self._history.request(self._target, first_id, limit), f"row from id {first_id} on"
+        )
 
     async def oldest(self) -> tuple[int, int] | None:
         """Id and time of the oldest row there is; None without any, by two answers."""
@@ -232,17 +238,14 @@ class IdHistory:
         return None
 
     async def locate(self, start_ns: int, end_ns: int) -> IdRange | None:
-        """The ids of the rows of ``[start_ns, end_ns)``; None when there are none.
-
-        The newest row is asked for first: what it shows was so when ``end_ns`` had long passed.
-        """
-        newest = _first(await self._rows(self._history.latest(self._target)), last=True)
+        """The ids of the rows of ``[start_ns, end_ns)``; None when there are none."""
         oldest = await self.oldest()
-        if newest is None and oldest is None:
+        latest = self._history.latest(self._target)
+        newest = _first(await (self._some(latest, "newest row") if oldest else self._rows(latest)), last=True)
+        if newest is None:
             return None
-        if newest is None or oldest is None:
-            have, lack = ("newest", "oldest") if oldest is None else ("oldest", "newest")
-            raise MalformedPayload(f"The exchange gives its {have} row, but no {lack} one. Try again later.")
+        if oldest is None:
+            raise MalformedPayload(f"There is a row with id {newest[0]}, but none from the first id on.")
         first_id = await self._first_at(start_ns, oldest, newest)
         stop_id = await self._first_at(end_ns, oldest, newest)
         return IdRange(first_id, stop_id) if first_id < stop_id else None
@@ -265,7 +268,7 @@ class IdHistory:
             share = 0.5 if halve else (ts_ns - low[1]) / max(1, high[1] - low[1])
             halve = not halve
             middle = min(high[0] - 1, max(low[0] + 1, low[0] + round(share * (high[0] - low[0]))))
-            row = _first(await self._rows_from(middle, 1))
+            row = _first(await self._from(middle, 1))
             assert row is not None
             if row[0] >= high[0]:
                 high = (middle, high[1])  # ids from here up to `high` are missing
@@ -279,7 +282,7 @@ class IdHistory:
         """The rows with ``first_id <= id < stop_id``, asked for again from where an answer stops short."""
         parts: list[Columns] = []
         while first_id < stop_id:
-            rows = await self._rows_from(first_id, self._history.rows)
+            rows = await self._from(first_id, self._history.rows)
             ids: Sequence[int] = rows["tid_num"]  # type: ignore[assignment]
             if ids[0] < first_id or not all(map(le, ids, islice(ids, 1, None))):
                 raise MalformedPayload(f"Rows from id {first_id} on begin at {ids[0]} or are not in order.")
@@ -350,7 +353,10 @@ async def by_cursor(
             raise MalformedPayload(f"The exchange gave the cursor {cursor} twice: its pages go in a circle.")
         seen.add(cursor)
         request = history.request(target, cursor, start_ns, end_ns)
-        page = await ask(request, partial(_parse_at, history, target, cursor))
+        parse = partial(_parse_at, history, target, cursor)
+        page = await ask(request, parse)
+        if page.next is None and not _ts(page.columns):
+            page = await ask(request, parse)
         columns = _within(page.columns, start_ns, end_ns)
         ts = _ts(columns)
         cursor = page.next

@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -48,11 +50,15 @@ async def collected(pages: AsyncIterator[FetchedPage]) -> tuple[list[Any], Inter
 
 @dataclass
 class Bars:
-    """An exchange with minute bars, which may be missing, answering as told."""
+    """An exchange with minute bars, which may be missing, answering as told.
+
+    ``gives[n]`` says which of the rows of the n-th answer are given, by their places; all when left out.
+    """
 
     ts: Sequence[int]
     most: int = 1000
     newest: bool = False
+    gives: dict[int, Sequence[int]] = field(default_factory=dict)
     asked: list[tuple[int, int, int]] = field(default_factory=list)
 
     def request(self, target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
@@ -60,11 +66,14 @@ class Bars:
 
     async def ask(self, request: Request, parse: Callable[[Response], Any]) -> Any:
         start_ns, end_ns, limit = (int(value) for _, value in request.query)
+        given = self.gives.get(len(self.asked))
         self.asked.append((start_ns, end_ns, limit))
         await asyncio.sleep(0)
         found = self.ts[bisect_left(self.ts, start_ns) : bisect_left(self.ts, end_ns)]
         limit = min(limit, self.most)
         found = found[-limit:] if self.newest else found[:limit]
+        if given is not None:
+            found = [found[place] for place in given]
         return parse(Response(200, {}, b",".join(b"%d" % each for each in found)))
 
     def history(self, *, rows: int = 10, dense: bool = True, window_s: int | None = None) -> ByWindow:
@@ -97,11 +106,47 @@ async def test_a_range_off_the_grid_gives_the_bars_that_open_in_it() -> None:
     assert covered == IntervalSet.of(90 * S_NS, 270 * S_NS)
 
 
-async def test_empty_windows_are_covered() -> None:
+@pytest.mark.parametrize("dense", [True, False])
+async def test_two_empty_answers_are_covered(dense: bool) -> None:
     bars = Bars(minutes(0, 1, 95))
-    rows, covered, _ = await collected(by_window(bars.ask, BARS, bars.history(), 0, 100 * MINUTE_NS, 4))
+    history = bars.history(dense=dense)
+    rows, covered, _ = await collected(by_window(bars.ask, BARS, history, 0, 100 * MINUTE_NS, 4))
     assert rows == minutes(0, 1, 95)
     assert covered == IntervalSet.of(0, 100 * MINUTE_NS)
+    asked = Counter(bars.asked)
+    assert [asked[start, start + 10 * MINUTE_NS, 10] for start in minutes(*range(0, 100, 10))] == [
+        1, *[2] * 8, 1,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("which", range(10))
+async def test_one_empty_answer_loses_no_bars(which: int, dense: bool) -> None:
+    bars = Bars(minutes(*range(100)), gives={which: range(0)})
+    history = bars.history(dense=dense)
+    rows, covered, _ = await collected(by_window(bars.ask, BARS, history, 0, 100 * MINUTE_NS, 4))
+    assert rows == minutes(*range(100))
+    assert covered == IntervalSet.of(0, 100 * MINUTE_NS)
+    assert len(bars.asked) == 11
+
+
+@pytest.mark.parametrize("left", [[0, 1, 2, 5, 6, 9], [9], [0], [2, 4, 6], [0, 1, 2, 3, 4, 6, 7, 8, 9]])
+async def test_bars_that_one_answer_leaves_out_are_not_lost(left: list[int]) -> None:
+    bars = Bars(minutes(*range(30)), gives={1: left})
+    rows, covered, _ = await collected(by_window(bars.ask, BARS, bars.history(), 0, 30 * MINUTE_NS, 4))
+    assert rows == minutes(*range(30))
+    assert covered == IntervalSet.of(0, 30 * MINUTE_NS)
+
+
+async def test_bars_that_two_answers_lack_are_missing() -> None:
+    """As Binance's are, of the hours when it stood still: each gap costs one request more."""
+    there = [number for number in range(30) if number not in (12, 13, 17, 29)]
+    bars = Bars(minutes(*there))
+    rows, covered, _ = await collected(by_window(bars.ask, BARS, bars.history(), 0, 30 * MINUTE_NS, 4))
+    assert rows == minutes(*there)
+    assert covered == IntervalSet.of(0, 30 * MINUTE_NS)
+    asked = [(0, 10, 10), (10, 20, 10), (12, 14, 2), (17, 18, 1), (20, 30, 10), (29, 30, 1)]
+    assert sorted(bars.asked) == [(start * MINUTE_NS, end * MINUTE_NS, n) for start, end, n in asked]
 
 
 @pytest.mark.parametrize("newest", [False, True])
@@ -302,6 +347,49 @@ async def test_pages_that_shrink_leave_no_hole() -> None:
     assert covered == IntervalSet.of(0, 95 * S_NS)
 
 
+async def outcome(exchange: Trades, start_ns: int, end_ns: int) -> tuple[list[int], IntervalSet] | None:
+    """Rows and coverage; None where the answers were said to be malformed, with nothing wrongly covered."""
+    try:
+        return (await exchange.fetched(start_ns, end_ns))[:2]
+    except MalformedPayload:
+        return None
+
+
+@pytest.mark.parametrize("retried", [True, False])
+async def test_an_empty_answer_is_never_taken_for_missing_trades(retried: bool) -> None:
+    """Whichever answer of a download comes empty by mistake: the page is asked again, or the run fails."""
+    rows = [(number, (number + (10**6 if number > 50 else 0)) * S_NS) for number in range(100)]
+    whole = Trades(rows, window_s=60)
+    start_ns, end_ns = 300_000 * S_NS, (10**6 + 90) * S_NS
+    expected = await outcome(whole, start_ns, end_ns)
+    assert expected == (list(range(51, 90)), IntervalSet.of(start_ns, end_ns))
+    failed = 0
+    for which in range(len(whole.asked)):
+        exchange = Trades(rows, window_s=60)
+
+        async def mistaken(
+            request: Request,
+            parse: Callable[[Response], Any],
+            inner: Callable[..., Any] = exchange.ask,
+            asked: list[Any] = exchange.asked,
+            which: int = which,
+        ) -> Any:
+            if len(asked) == which:
+                asked.append(request.query)
+                try:
+                    return parse(Response(200, {}, b"[]"))
+                except MalformedPayload:
+                    if not retried:
+                        raise
+            return await inner(request, parse)
+
+        exchange.ask = mistaken  # type: ignore[method-assign]
+        got = await outcome(exchange, start_ns, end_ns)
+        assert got in ((expected,) if retried else (expected, None))
+        failed += got is None
+    assert failed == 0 if retried else failed >= 5
+
+
 async def test_a_first_id_that_is_not_served_is_no_proof_of_nothing() -> None:
     exchange = Trades([(number, number * S_NS) for number in range(100)])
     inner = exchange.ask
@@ -368,6 +456,20 @@ async def test_cursors_are_followed_to_the_end() -> None:
     assert rows == [1, 2, 3, 4, 5]
     assert covered == IntervalSet.of(0, 9)
     assert [tuple(page.covered) for page in pages[:1]] == [(Interval(0, 3),)]
+
+
+@pytest.mark.parametrize("mistaken", [0, 1])
+async def test_an_empty_last_page_is_asked_for_again(mistaken: int) -> None:
+    ask, history = cursors({"a": ([1, 2, 3], "b"), "b": ([4, 5], None)})
+    parse, answers = history.parse, count()
+
+    def forgetful(target: Target, response: Response, cursor: str) -> Page:
+        return Page({"ts": []}, None) if next(answers) == mistaken else parse(target, response, cursor)
+
+    pages = by_cursor(ask, TRADES, replace(history, parse=forgetful), 0, 9)
+    rows, covered, _ = await collected(pages)
+    assert rows == [1, 2, 3, 4, 5]
+    assert covered == IntervalSet.of(0, 9)
 
 
 async def test_a_cursor_that_repeats_is_an_error() -> None:
