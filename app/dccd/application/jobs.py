@@ -187,6 +187,8 @@ class JobRun(BaseModel):
     ----------
     dataset : str or None
         Id of the dataset, once the symbol is resolved.
+    start_ns, end_ns : int or None
+        The range of a backfill, half-open, once words such as "last" are resolved.
     params : dict
         What it was started with, JSON: for a backfill the fields of :class:`JobParams`.
     """
@@ -198,6 +200,8 @@ class JobRun(BaseModel):
     operation: Operation
     target: JobTarget
     dataset: str | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
     params: dict[str, Any] = {}
     state: RunState = RunState.PENDING
     created_at: int

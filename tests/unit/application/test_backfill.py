@@ -18,6 +18,7 @@ from dccd.domain.errors import DataFolderLocked, DataFolderUnusable, DiskFull, S
 from dccd.domain.timeutils import parse_time
 from dccd.storage.backfill_log import BackfillLog
 from tests.exchanges.binance import BinanceStandIn
+from tests.exchanges.engine import Fault, Response
 from tests.unit.application.conftest import HOURLY, fetched, hourly, hours, times_ns
 
 START_NS, END_NS = parse_time("2023-01-01"), parse_time("2024-01-01")
@@ -71,9 +72,12 @@ async def test_on_a_full_disk_the_run_fails_with_its_pages_kept_and_last_finishe
     assert run.error is not None
     assert (run.error.code, "Free some space" in run.error.detail) == ("disk_full", True)
     assert times_ns(service, HOURLY) == hours("2023-01-01", "2024-01-01")[:3_000]
+    journals = service.config.data_path / ".dccd" / "journal"
+    assert len(list(journals.iterdir())) == 1
     monkeypatch.undo()
     await fetched(service, hourly("last", "2024-01-01"))
     assert times_ns(service, HOURLY) == hours("2023-01-01", "2024-01-01")
+    assert not list(journals.iterdir())
 
 
 async def test_a_fault_of_ours_ends_the_run_as_failed_and_loses_nothing(
@@ -106,6 +110,35 @@ async def test_while_the_exchange_makes_it_wait_it_says_why(
         assert said.startswith("Binance allows 30 weight a minute; resumes in")
         await service.cancel(run_id)
         assert (await service.wait(run_id)).state is RunState.CANCELLED
+
+
+async def test_while_the_exchange_cannot_be_reached_it_says_so_until_pages_come_again(
+    service: Service, exchange: BinanceStandIn
+) -> None:
+    down = Response(b"<html>", 502)
+    exchange.faults.append(Fault("answer", "/api/v3/klines", times=None, response=down))
+    said: list[str] = []
+    async with asyncio.timeout(60):
+        with service.events.enable_queue() as queue:
+            run_id = (await service.start_backfill(hourly("2023-01-01", "2024-01-01"))).run_id
+            while len(said) < 3:
+                event = (await anext(queue)).event
+                if isinstance(event, ProgressEvent) and event.waiting:
+                    said.append(event.waiting)
+                    assert (event.rows, event.rows_per_s, event.eta_s) == (0, 0.0, None)
+        exchange.faults.clear()
+        run = await service.wait(run_id)
+    assert all(each.startswith("Binance cannot answer now (HTTP 502); trying") for each in said)
+    assert run.state is RunState.SUCCEEDED
+    assert run.progress is not None
+    assert run.progress.waiting is None
+
+
+async def test_a_run_keeps_the_range_it_was_for(service: Service) -> None:
+    run = await fetched(service, hourly("2024-02-01", "2024-02-02"))
+    assert (run.start_ns, run.end_ns) == (parse_time("2024-02-01"), parse_time("2024-02-02"))
+    last = await fetched(service, hourly("last"))
+    assert (last.start_ns, last.end_ns) == (parse_time("2024-02-02"), parse_time("2024-03-01T12:00"))
 
 
 async def test_a_folder_that_another_holds_is_refused(service: Service) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, TypedDict, TypeVar
@@ -13,13 +12,14 @@ from typing import Any, TypedDict, TypeVar
 from dccd.application.bound_source import BoundSource, FetchedPage
 from dccd.application.events import EventBus, InventoryEvent
 from dccd.application.jobs import JobRun, JobSpec, JobTarget, Progress, RunState
+from dccd.application.operations.meter import Meter
 from dccd.application.operations.plan import Registry, Work, find_work, resolve
 from dccd.application.runs import RunRecorder, new_run, run_error
-from dccd.domain.coverage import Interval, IntervalSet
+from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DccdError, StorageError
 from dccd.domain.instrument import Instrument
-from dccd.domain.timeutils import S_NS, iso
+from dccd.domain.timeutils import iso
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_TICK_S = 0.5  # how often progress is told while no page comes
+TICK_S = 0.5  # how often progress is told while no page comes
 
 
 class BackfillResult(TypedDict, total=False):
@@ -86,7 +86,8 @@ async def backfill(
     await recorder.start()
     result: BackfillResult = {"run_id": run.run_id, "rows_written": 0}
     try:
-        fetch = await _unless(stop, _prepare(spec, registry, store, recorder, events, stop))
+        prepared = _prepare(spec, registry, store, recorder, events, stop)
+        fetch = await _unless(stop, prepared, lambda: _tell_waiting(spec, registry, recorder))
         if fetch is not None:
             result |= {"start_ns": fetch.work.start_ns, "end_ns": fetch.work.end_ns}
             await fetch.run()
@@ -113,14 +114,26 @@ async def _prepare(
     recorder.run.dataset, recorder.run.target = str(dataset), JobTarget.of(dataset)
     source = registry.get(dataset.exchange)
     work = await find_work(spec.params, dataset, instrument, source=source, store=store)
+    recorder.run.start_ns, recorder.run.end_ns = work.start_ns, work.end_ns
     return _Fetch(dataset, instrument, work, source, store, recorder, events, stop)
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` returns, or None when `stop` is set first: then it is cancelled."""
+async def _tell_waiting(spec: JobSpec, registry: Registry, recorder: RunRecorder) -> None:
+    """Progress of a run that does not know yet what there is to fetch."""
+    waiting = registry.get(spec.target.exchange).waiting()
+    await recorder.progress(Progress(done=0, total=0, unit="rows", rows=0, waiting=waiting))
+
+
+async def _unless(
+    stop: asyncio.Event, work: Coroutine[Any, Any, T], tell: Callable[[], Awaitable[None]]
+) -> T | None:
+    """What `work` returns, or None when `stop` is set first: then it is cancelled; `tell` every tick."""
     task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        while not task.done() and not stopped.done():
+            done, _ = await asyncio.wait((task, stopped), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                await tell()
         return None if stopped.done() else task.result()
     finally:
         for future in (task, stopped):
@@ -145,7 +158,7 @@ class _Fetch:
         self._dataset, self._instrument, self.work = dataset, instrument, work
         self._source, self._store = source, store
         self._recorder, self._events, self._stop = recorder, events, stop
-        self._meter = _Meter(dataset, work.todo)
+        self._meter = Meter(dataset, work.todo)
 
     async def run(self) -> None:
         await asyncio.to_thread(self._note_what_is_known)
@@ -157,7 +170,7 @@ class _Fetch:
         log = await asyncio.to_thread(
             self._store.begin_backfill, self._dataset, self._recorder.run.run_id, source=self._source.name
         )
-        writer = _Writer(log, self._dataset, self._meter.add)
+        writer = _Writer(log, self._dataset, lambda page: self._meter.add(page.rows, page.covered))
         try:
             for interval in self.work.todo:
                 await self._fetch(interval, writer)
@@ -165,7 +178,7 @@ class _Fetch:
                     self._recorder.log("Cancelled; what was fetched is stored.")
                     break
         except StorageError:
-            # The disk has a say of its own: the journal stays as it is, for the next start to publish.
+            # The disk has a say of its own: the journal stays as it is, for the next publication.
             await writer.close(publish=False)
             raise
         except BaseException:
@@ -199,31 +212,16 @@ class _Fetch:
 
     async def _until_stopped(self, pages: AsyncIterator[FetchedPage]) -> AsyncGenerator[FetchedPage, None]:
         """The pages, until the stop event is set; tells progress while the exchange makes it wait."""
-        stopped = asyncio.ensure_future(self._stop.wait())
-        step: asyncio.Future[FetchedPage | None] | None = None
         try:
-            while True:
-                step = asyncio.ensure_future(_next(pages))
-                while not step.done() and not stopped.done():
-                    done, _ = await asyncio.wait(
-                        (step, stopped), timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if not done:
-                        await self._recorder.progress(self._meter.progress(self._source.waiting()))
-                if stopped.done():
-                    return
-                page = step.result()
-                if page is None:
-                    return
+            while (page := await _unless(self._stop, _next(pages), self._tell_waiting)) is not None:
                 yield page
         finally:
-            stopped.cancel()
-            if step is not None and not step.done():
-                step.cancel()
-                await asyncio.wait((step,))
             close: Any = getattr(pages, "aclose", None)
             if close is not None:
                 await close()
+
+    async def _tell_waiting(self) -> None:
+        await self._recorder.progress(self._meter.progress(self._source.waiting()))
 
 
 async def _next(pages: AsyncIterator[FetchedPage]) -> FetchedPage | None:
@@ -260,47 +258,11 @@ class _Writer:
             self._written(await pending)
 
     async def close(self, *, publish: bool) -> None:
-        """Wait for the last page, then publish all of it or leave the journal to the next start."""
+        """Wait for the last page, then publish all of it or leave the journal to the next publication."""
         try:
             await self._settle()
             if publish:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._log.finish)
         finally:
+            self._thread.submit(self._log.close)  # after whatever page is still being written
             self._thread.shutdown(wait=False)
-
-
-class _Meter:
-    """Counts what was done, in bars where there are bars, else in seconds of exchange time."""
-
-    def __init__(self, dataset: DatasetId, todo: IntervalSet) -> None:
-        self._unit_ns = S_NS if dataset.span is None else dataset.span.nominal_ns
-        self._unit = "seconds" if dataset.span is None else "bars"
-        self._total_ns = todo.length_ns
-        self._left = todo
-        self._began_s = time.monotonic()
-        self.rows = 0
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._began_s
-
-    def add(self, page: FetchedPage) -> None:
-        self.rows += page.rows
-        self._left = self._left - page.covered
-
-    def leave(self, interval: Interval) -> None:
-        """An interval was gone through, to its end or as far as the exchange has settled."""
-        self._left = self._left - IntervalSet((interval,))
-
-    def progress(self, waiting: str | None = None) -> Progress:
-        done_ns = self._total_ns - self._left.length_ns
-        elapsed_s = max(self.elapsed_s, 1e-3)
-        return Progress(
-            done=done_ns // self._unit_ns,
-            total=max(1, self._total_ns // self._unit_ns),
-            unit=self._unit,
-            rows=self.rows,
-            rows_per_s=self.rows / elapsed_s,
-            eta_s=self._left.length_ns * elapsed_s / done_ns if done_ns else None,
-            waiting=waiting,
-        )
