@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pytest
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import CorruptFile, DiskFull, StorageError
+from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.store import Store
 from tests.faults.simdisk import Loss, SimDisk
 from tests.faults.story import BARS, EDGE, FOLDER, TRADES, Ledger, bars, judge, live, minutes, trades
@@ -78,6 +80,55 @@ def test_a_failed_sync_is_never_retried_on_that_journal() -> None:
     log.finish()  # what can still be read is published, through a file of its own
     assert store.info(BARS).files == 1
     assert store.info(BARS).rows == 10
+    store.close()
+
+
+def test_a_page_whose_sync_fails_is_stored_all_the_same() -> None:
+    disk, ledger = SimDisk(), Ledger()
+    store = Store.open(FOLDER, fs=disk)
+    times = count()
+    log = BackfillLog(store, BARS, "run", "binance", clock=lambda: float(next(times)))  # a sync each append
+    ledger.append(log, bars(0, 10), minutes(0, 10))
+    ledger.safe(BARS)
+    assert store.info(BARS).rows == 10
+    disk.fail = lambda _call, name: OSError(errno.EIO, "injected") if name == "sync file" else None
+    with pytest.raises(StorageError, match="syncing"):
+        ledger.append(log, bars(10, 20), minutes(10, 20))
+    disk.fail = lambda _call, _name: None
+    assert (store.info(BARS).rows, store.info(BARS).covered) == (20, minutes(0, 20))
+    judge(disk.after_crash(Loss.ALL, 0), ledger, power_cut=True)
+
+
+def test_logs_that_the_disk_ended_leave_no_journal_once_another_is_published() -> None:
+    disk = SimDisk(ntfs=True)  # where no open file can be removed: the descriptors are closed too
+    store = Store.open(FOLDER, fs=disk)
+    for number in range(4):
+        log = store.begin_backfill(BARS, "run", source="binance")
+        log.append(bars(number, number + 1), minutes(number, number + 1), None)
+        disk.fail = lambda _call, name: OSError(errno.EIO, "injected") if name == "sync file" else None
+        with pytest.raises(StorageError):
+            log.sync()
+        disk.fail = lambda _call, _name: None
+        log.close()
+        log.close()
+    assert store.info(BARS).rows == 4
+    log = store.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(4, 5), minutes(4, 5), None)
+    log.finish()
+    assert (store.info(BARS).rows, store.files(BARS)[0].rows) == (5, 5)
+    assert not [path for path in disk.files() if path.endswith(".journal")]
+    store.close()
+
+
+def test_a_log_that_was_closed_is_published_by_the_store(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    log = store.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(0, 10), minutes(0, 10), None)
+    log.close()
+    assert store.files(BARS) == []
+    store.publish()
+    assert [info.rows for info in store.files(BARS)] == [10]
+    assert not list((tmp_path / ".dccd" / "journal").iterdir())
     store.close()
 
 

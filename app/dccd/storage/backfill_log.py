@@ -34,7 +34,8 @@ class BackfillLog:
     """Pages of one backfill. Thread-safe.
 
     A page survives the end of the process once :meth:`append` returned, and a power cut once :meth:`sync`
-    did. Whatever happens then, the next start finds it: nothing has to be called for that.
+    did. Whatever happens then, the next start finds it: nothing has to be called for that. A program that
+    goes on calls :meth:`finish`, or :meth:`close` where the disk would not have it.
     """
 
     def __init__(
@@ -67,7 +68,10 @@ class BackfillLog:
         Raises
         ------
         DiskFull, StorageError
-            Nothing of this page is stored; the pages before it are.
+            The disk refused; the pages before this one are stored. Where writing it failed, nothing of it is,
+            and it may be appended again. Where the sync failed that some appends end with, it is stored like
+            the pages before it, but a power cut may take whatever came after the last sync, and no page is
+            taken any more.
         """
         if not covered and not columns.get("ts"):
             return
@@ -78,11 +82,11 @@ class BackfillLog:
                 self._synced_s = self._clock()
             frame = self._journal.append(self.dataset, batch, covered, cursor, source=self.source)
             self._home.unpublished.add(frame)
+            self._home.changed(self.dataset)
             now = self._clock()
             if now - self._synced_s >= SYNC_EVERY_S:
                 self._journal.sync()
                 self._synced_s = now
-        self._home.changed(self.dataset)
 
     def sync(self) -> None:
         """Acknowledge: every page so far survives a power cut once this returns.
@@ -110,13 +114,21 @@ class BackfillLog:
                 self._journal = None
         self._home.unpublished.retire()
 
-    def finish(self) -> None:
-        """Publish the rest and retire the journals; idempotent.
+    def close(self) -> None:
+        """Leave what is not published yet to the store; idempotent, touches no disk.
 
-        What cannot be published now, another program holding the file, is kept for the next time.
+        It is read and counts like the rest; the dataset's next publication takes it in and retires the
+        journal.
         """
         with self._mutex:
             journal, self._journal = self._journal, None
             if journal is not None:
                 self._home.unpublished.ended(journal)
+
+    def finish(self) -> None:
+        """Publish the rest and retire the journals; idempotent.
+
+        What cannot be published now, another program holding the file, is kept for the next time.
+        """
+        self.close()
         self._home.publish(self.dataset)
