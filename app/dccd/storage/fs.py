@@ -295,7 +295,8 @@ class RealFileSystem:
             os.mkdir(_native(path))
         except FileExistsError:
             if not os.path.isdir(_native(path)):
-                raise
+                reason = f"{path} is a file, not a folder"
+                raise NotADirectoryError(errno.ENOTDIR, reason, os.fspath(path)) from None
         self.sync_folder(path.parent)
 
     def entries(self, path: Path) -> list[Entry]:

@@ -58,6 +58,10 @@ class Layout:
         """Says that the folder is ours, and in which format."""
         return self.state / "format.json"
 
+    def holds_data(self) -> bool:
+        """Whether the folder has the marker, or the folder of a dataset."""
+        return self.marker.is_file() or any(self.data_path.glob("*/exchange=*/symbol=*"))
+
     def dataset_in(self, folder: PurePosixPath) -> DatasetId | None:
         """The dataset whose files lie in a relative folder, None when it is no dataset's."""
         try:

@@ -17,7 +17,7 @@ from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What, interval_set
 from dccd.storage.footer import FileInfo
-from dccd.storage.fs import FileSystem, RealFileSystem
+from dccd.storage.fs import FileSystem, RealFileSystem, in_words
 from dccd.storage.info import Coverage, DatasetInfo, Gap, find_gaps
 from dccd.storage.journal import Journal
 from dccd.storage.layout import Layout, prepare
@@ -87,6 +87,20 @@ class Store:
         except BaseException:
             lock.release()
             raise
+
+    @staticmethod
+    def exists(data_path: Path) -> bool:
+        """Whether a folder holds data of this program; nothing is made or locked.
+
+        It does when it was opened before, or has a dataset's folder (a copy without the program's own files).
+
+        Raises
+        ------
+        StorageError
+            The folder cannot be looked into.
+        """
+        with in_words(f"looking into {data_path}"):
+            return Layout(data_path).holds_data()
 
     def close(self) -> None:
         """Let go of the folder; what is in journals only stays there for the next start. Idempotent."""

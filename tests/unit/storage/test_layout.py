@@ -49,8 +49,8 @@ def test_a_folder_of_a_newer_program_is_refused(data_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataFolderUnusable, match="Choose a folder"):
-        Store.open(tmp_path / "file" / "data")
+    with pytest.raises(DataFolderUnusable, match=r"file is a file, not a folder\)\. Choose a folder"):
+        Store.open(tmp_path / "file" / "deep" / "data")
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,21 @@ def test_a_period_is_found_by_its_name(text: str) -> None:
     assert layout.period_named(dataset, period.name) == period
     for wrong in ("2024-13", "notes", "2024-1", "", "2024-02-30T01"):
         assert layout.period_named(dataset, wrong) is None
+
+
+def test_a_data_folder_is_recognised_and_nothing_is_made(tmp_path: Path) -> None:
+    assert not Store.exists(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "notes" / "2024").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    assert not Store.exists(tmp_path)
+    assert not Store.exists(tmp_path / "file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "notes"]
+
+
+def test_a_data_folder_is_known_by_its_marker_or_by_its_datasets(tmp_path: Path) -> None:
+    Store.open(tmp_path / "opened").close()
+    assert Store.exists(tmp_path / "opened")
+    dataset = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
+    (tmp_path / "copied" / dataset.folder).mkdir(parents=True)
+    assert Store.exists(tmp_path / "copied")
