@@ -130,7 +130,7 @@ class Service:
 
     async def plan(self, request: BackfillRequest) -> Plan:
         """What a backfill would fetch; fetches no data. See ``operations.plan.plan``."""
-        plan_operation.check_range(request.params, time.time_ns() + DAY_NS)
+        plan_operation.check_range(request.params, time.time_ns(), DAY_NS)
         return await plan_operation.plan(
             request.target, request.params, registry=self.registry, store=self.store
         )
@@ -172,7 +172,7 @@ class Service:
         """
         params = request.params
         # By our clock, which may be wrong; the exchange's has the last word when the run starts.
-        plan_operation.check_range(params, time.time_ns() + DAY_NS)
+        plan_operation.check_range(params, time.time_ns(), DAY_NS)
         return await self.scheduler.submit(JobSpec.backfill(request.target, params))
 
     async def fill_gaps(self, dataset: DatasetId) -> Submission:

@@ -335,6 +335,15 @@ async def test_the_exchanges_clock_says_what_is_in_the_future(
     assert await service.inventory() == []
 
 
+async def test_a_range_in_the_future_is_refused_with_the_hour_it_is(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dccd.application.service.time.time_ns", lambda: NOW_NS + 198_369_124)
+    for wrong in (hourly("2030-01-01"), hourly("2024-01-01", "2030-01-01")):
+        with pytest.raises(InvalidRange, match=r"\(2030-01-01T00:00:00Z\); it is 2024-03-01T12:20:00Z now\."):
+            await service.start_backfill(wrong)
+
+
 async def test_without_a_network_it_is_one_sentence(config: AppConfig, exchange: BinanceStandIn) -> None:
     await exchange.close()
     async with build_service(config) as service:

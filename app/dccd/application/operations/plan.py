@@ -118,13 +118,15 @@ async def resolve(
     return DatasetId(target.exchange, instrument.symbol, target.data_type, span, depth), instrument
 
 
-def check_range(params: JobParams, now_ns: int) -> None:
+def check_range(params: JobParams, now_ns: int, tolerance_ns: int = 0) -> None:
     """Refuse a range that makes no sense.
 
     Parameters
     ----------
     now_ns : int
-        What counts as the future lies after this.
+        The clock.
+    tolerance_ns : int
+        How far that clock may be behind the exchange's.
 
     Raises
     ------
@@ -132,19 +134,19 @@ def check_range(params: JobParams, now_ns: int) -> None:
         It ends before it starts, or one of both lies in the future.
     """
     start_ns = params.start if isinstance(params.start, int) else None
+    now = iso(now_ns // S_NS * S_NS)
     if start_ns is not None and params.end is not None and params.end <= start_ns:
         raise InvalidRange(
             f"The range ends ({iso(params.end)}) before it starts ({iso(start_ns)}). "
             "Swap the two, or leave the end out."
         )
-    if start_ns is not None and start_ns >= now_ns:
+    if start_ns is not None and start_ns >= now_ns + tolerance_ns:
         raise InvalidRange(
-            f"The range starts in the future ({iso(start_ns)}); history ends at {iso(now_ns)}. "
-            "Choose an earlier start."
+            f"The range starts in the future ({iso(start_ns)}); it is {now} now. Choose an earlier start."
         )
-    if params.end is not None and params.end > now_ns + CLOCKS_APART_NS:
+    if params.end is not None and params.end > now_ns + tolerance_ns + CLOCKS_APART_NS:
         raise InvalidRange(
-            f"The range ends in the future ({iso(params.end)}); history ends at {iso(now_ns)}. "
+            f"The range ends in the future ({iso(params.end)}); it is {now} now. "
             "Leave the end out to go up to now."
         )
 
