@@ -233,6 +233,7 @@ export interface Health {
   uptime_s: number;
   running: number;
   disk: Disk | null;
+  problems: string[];
 }
 
 /** One contract. */

@@ -19,6 +19,7 @@ from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UsageError
 from dccd.interfaces.server import LocalServer
+from dccd.storage.recovery import Problem
 from tests.exchanges.binance import BinanceStandIn
 from tests.unit.api.running import Running, client, config, running
 
@@ -281,6 +282,24 @@ async def test_a_local_program_exports_to_a_path(filled: Running, tmp_path: Path
     assert sum(pq.read_metadata(file).num_rows for file in folder.rglob("*.parquet")) == HOURS
     relative = await filled.local.post("/api/export", json=body | {"folder": "out"})
     assert relative.json()["errors"] == [{"field": "folder", "message": "must be an absolute path"}]
+
+
+async def test_a_page_may_not_repeat_an_export_into_a_folder_named_before(
+    filled: Running, tmp_path: Path
+) -> None:
+    body = {"dataset": DATASET, "folder": str(tmp_path / "out"), "format": "csv"}
+    run = await ended(filled, (await filled.local.post("/api/export", json=body)).json()["run_id"])
+    again = f"/api/backfill/{run['run_id']}/retry"
+    async with await filled.page() as page:
+        answer = await page.post(again)
+    assert (answer.status_code, answer.json()["code"]) == (403, "access_denied")
+    assert (await filled.local.post(again)).status_code == 202
+
+
+async def test_health_tells_what_was_put_aside(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Problem("The journal x was torn. It was put aside.", Path("x"))
+    monkeypatch.setattr(type(api.service.store), "problems", (found,))
+    assert (await api.local.get("/api/health")).json()["problems"] == [found.text]
 
 
 async def test_a_page_exports_to_the_folder_its_person_chose(filled: Running, tmp_path: Path) -> None:

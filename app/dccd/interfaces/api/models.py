@@ -96,7 +96,10 @@ class Disk(Answer):
 
 
 class Health(Answer):
-    """The program's state; `disk` is null while the data folder cannot be looked at."""
+    """The program's state; `disk` is null while the data folder cannot be looked at.
+
+    `problems` says in words what was found damaged at start and put aside.
+    """
 
     status: Literal["ok", "data_folder_unreachable"]
     version: str
@@ -104,6 +107,7 @@ class Health(Answer):
     uptime_s: float
     running: int
     disk: Disk | None
+    problems: list[str]
 
 
 class FolderRequest(Request):

@@ -37,6 +37,7 @@ async def health(context: Context) -> models.Health:
         uptime_s=time.monotonic() - context.started_s,
         running=context.service.scheduler.running,
         disk=disk,
+        problems=[problem.text for problem in context.service.store.problems],
     )
 
 

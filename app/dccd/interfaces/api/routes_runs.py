@@ -5,7 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from dccd.application.requests import BackfillRequest
+from dccd.domain.errors import AccessDenied
 from dccd.interfaces.api import convert, models
+from dccd.interfaces.api.access import Scope
 from dccd.interfaces.api.context import Context
 from dccd.interfaces.api.endpoint import endpoint
 
@@ -36,8 +38,12 @@ async def cancel(context: Context, run_id: str) -> models.RunCancelled:
 
 
 @endpoint("POST", "/api/backfill/{run_id}/retry", status=HTTPStatus.ACCEPTED)
-async def retry(context: Context, run_id: str) -> models.RunStarted:
-    """Do again what a run did, fetching only what is missing."""
+async def retry(context: Context, run_id: str, scope: Scope) -> models.RunStarted:
+    """Do again what a run did, fetching only what is missing; a page may not repeat an export."""
+    run = await context.service.run(run_id)
+    if run.operation == "export" and scope is not Scope.LOCAL:
+        # The folder was chosen for one export, and a page may not name it again.
+        raise AccessDenied("Export it from the Library again, and choose the folder there.")
     return convert.started(await context.service.retry(run_id))
 
 

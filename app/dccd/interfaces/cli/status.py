@@ -43,6 +43,8 @@ async def status(arguments: Namespace) -> int:
             print(
                 f"room on disk: {size(health['disk']['free_bytes'])} of {size(health['disk']['total_bytes'])}"
             )
+        for problem in health["problems"]:
+            print(f"problem: {problem}")
     return 0
 
 

@@ -133,6 +133,7 @@ class _Desktop:
         self._url = ""
         self._window: DesktopWindow | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told = TrayState.IDLE, "Running"
         self.error: BaseException | None = None
 
     # Called on the main thread.
@@ -167,6 +168,7 @@ class _Desktop:
         return await self._opened().choose_folder(title, start)
 
     def set_state(self, state: TrayState, text: str) -> None:
+        self._told = state, text
         self._tray.set_state(state, text)
 
     async def _serve(self) -> None:
@@ -203,7 +205,7 @@ class _Desktop:
             case Crashed():
                 self._tray.set_state(TrayState.ATTENTION, "The window crashed; collecting goes on")
             case protocol.Ready():
-                self._tray.set_state(TrayState.IDLE, "Running")
+                self._tray.set_state(*self._told)  # no longer that the window crashed
             case protocol.Failed(message=message):
                 logger.error("%s", message)
 
