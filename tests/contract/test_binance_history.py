@@ -392,3 +392,53 @@ async def test_the_clock_is_asked_for_once(exchange: BinanceStandIn) -> None:
 
 async def test_the_clock_is_measured_against_the_exchanges(binance: BoundSource) -> None:
     assert abs(await binance.clock_offset_ns(Market.LINEAR) - SKEW_NS) <= MS_NS
+
+
+@pytest.mark.parametrize(
+    ("kind", "symbol", "span"),
+    [
+        (DataType.OHLC, "BTC/USDT", "1m"),
+        (DataType.OHLC, "BTC/USD:BTC", "1m"),
+        (DataType.TRADES, "BTC/USDT", None),
+        (DataType.FUNDING, "BTC/USDT:USDT", None),
+    ],
+)
+async def test_no_single_empty_answer_empties_a_range(
+    exchange: BinanceStandIn,
+    binance: BoundSource,
+    clock: Clock,
+    kind: DataType,
+    symbol: str,
+    span: str | None,
+) -> None:
+    """Whichever of the requests it meets: the first row's, a moment's, a page's."""
+    start_ns = parse_time("2026-02-01")
+    end_ns = start_ns + (20 * DAY_NS if kind is DataType.FUNDING else HOUR_NS)
+    what, it = await dataset(binance, symbol, kind, span)
+
+    async def everything() -> Fetched:
+        source = BoundSource(
+            BINANCE,
+            urls=dict.fromkeys(("rest_url", "futures_url", "delivery_url"), exchange.url),
+            now_ns=clock.now_ns,
+            sleep=clock.sleep,
+        )
+        got = Fetched()
+        async for page in source.history(what, it, start_ns, end_ns):
+            got.add(page)
+        await source.aclose()
+        return got
+
+    def lists(request: engine.Request) -> bool:
+        return request.path.endswith(("klines", "aggTrades", "fundingRate"))
+
+    expected = await everything()
+    asked = sum(lists(request) for request in exchange.log)
+    assert len(expected.ts) >= 60
+    assert asked >= 2
+    for after in range(min(asked, 20)):
+        exchange.faults[:] = [Fault("answer", when=lists, after=after, response=engine.Response(b"[]"))]
+        got = await everything()
+        assert got.ts == expected.ts
+        assert got.covered == expected.covered
+        assert exchange.faults[0].times == 0

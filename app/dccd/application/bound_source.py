@@ -240,6 +240,8 @@ class BoundSource:
             return now_ns - capability.lookback_s * S_NS
         if dataset not in self._earliest:
             found = await self._first(target, history, now_ns)
+            if found is None:  # one empty answer is no proof
+                found = await self._first(target, history, now_ns)
             if found is None:
                 raise InvalidRange(f"{self.name} has no {dataset.data_type} of {dataset.symbol} yet.")
             self._earliest[dataset] = found
