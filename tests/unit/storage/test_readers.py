@@ -136,15 +136,33 @@ def test_an_export_is_the_data_in_one_file(
     assert list(tmp_path.iterdir()) == [path]
     assert (result.rows, result.bytes) == (expected.num_rows, path.stat().st_size)
     assert steps[-1][0] == expected.num_rows
-    match format_:
-        case "parquet":
+    assert exported(path, expected.schema).equals(expected)
+
+
+@pytest.mark.parametrize("format_", ["parquet", "csv", "arrow"])
+def test_an_export_of_a_range_has_its_start_and_not_its_end(
+    store: Store, expected: pa.Table, tmp_path: Path, format_: Any
+) -> None:
+    first, end = 20_000, expected.num_rows - 200  # from the files into the journal
+    bounds = (datetime_ns(expected["ts"][place].as_py()) for place in (first, end))
+    result = export(store, BARS, tmp_path, format_, *bounds)
+    [path] = result.files
+    assert result.rows == end - first
+    assert "from_2024-04-13" in path.name
+    assert "to_2026-04-21" in path.name
+    assert exported(path, expected.schema).equals(expected.slice(first, end - first))
+
+
+def exported(path: Path, schema: pa.Schema) -> pa.Table:
+    match path.suffix:
+        case ".parquet":
             found = pa.parquet.read_table(path)
-        case "arrow":
+        case ".arrow":
             found = pa.ipc.open_file(str(path)).read_all()
         case _:
             frame = pd.read_csv(path, parse_dates=["ts"])
-            found = pa.Table.from_pandas(frame, schema=expected.schema, preserve_index=False)
-    assert found.cast(expected.schema).equals(expected)
+            found = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    return found.cast(schema)
 
 
 def test_a_cancelled_export_leaves_nothing(store: Store, tmp_path: Path) -> None:
