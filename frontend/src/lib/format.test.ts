@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   formatCount,
   formatDuration,
+  formatEstimate,
   formatExact,
   formatRate,
   formatShare,
@@ -18,6 +19,19 @@ test("counts carry the locale's separators, and what is unknown is a dash", () =
   expect(formatCount(37_923, "de-DE")).toBe("37.923");
   expect(formatCount(null)).toBe("–");
   expect(formatCount(Number.NaN)).toBe("–");
+});
+
+test.each([
+  [756, "756"],
+  [1234, "1,230"],
+  [43_210, "43,200"],
+  [999_499, "999,000"],
+  [999_600, "1 million"],
+  [26_572_061, "26.6 million"],
+  [1_062_882_440, "1.06 billion"],
+  [null, "–"],
+])("an estimate of %s claims no more than %s", (value, text) => {
+  expect(plain(formatEstimate(value, "en-US"))).toBe(text);
 });
 
 test.each([

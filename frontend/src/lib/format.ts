@@ -11,6 +11,15 @@ export function formatCount(value: number | null | undefined, locale?: string): 
   return new Intl.NumberFormat(locale, { maximumFractionDigits: 0 }).format(value);
 }
 
+/** What is only reckoned, in three digits: `756`, `26,600`, `26.6 million`. */
+export function formatEstimate(value: number | null | undefined, locale?: string): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN;
+  return new Intl.NumberFormat(locale, {
+    maximumSignificantDigits: 3,
+    ...(value >= 999_500 ? { notation: "compact", compactDisplay: "long" } : {}),
+  }).format(value);
+}
+
 /** Decimal units (1 kB is 1000 bytes), as disks are sold and as file managers on Linux and macOS count. */
 export function formatSize(bytes: number | null | undefined, locale?: string): string {
   if (bytes === null || bytes === undefined || !Number.isFinite(bytes) || bytes < 0) return UNKNOWN;

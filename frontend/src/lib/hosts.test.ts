@@ -17,7 +17,7 @@ test("only addresses are taken from the configuration", () => {
 
 test("an address has a scheme and a host", () => {
   expect(addressError("https://api.example.com/x")).toBeNull();
-  expect(addressError("wss://stream.example.com")).toBeNull();
+  expect(addressError("wss://stream.example.com")).not.toBeNull();
   expect(addressError("api.example.com")).not.toBeNull();
   expect(addressError("javascript:alert(1)")).not.toBeNull();
   expect(addressError("https://")).not.toBeNull();

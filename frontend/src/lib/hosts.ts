@@ -9,7 +9,7 @@ export interface Host {
 }
 
 /** Names in use by the exchanges; another may be written, the server says whether it makes sense. */
-export const HOST_NAMES = ["rest_url", "futures_url", "delivery_url", "ws_url"] as const;
+export const HOST_NAMES = ["rest_url", "futures_url", "delivery_url"] as const;
 
 export function hostsOf(settings: Settings): Host[] {
   const found: Host[] = [];
@@ -24,7 +24,7 @@ export function hostsOf(settings: Settings): Host[] {
 
 /** What is wrong with an address, in words; null when nothing is. */
 export function addressError(address: string): string | null {
-  return /^(https?|wss?):\/\/[^/\s]+\S*$/.test(address)
+  return /^https?:\/\/[^/\s]+\S*$/.test(address)
     ? null
     : "Write a whole address, such as https://api.example.com.";
 }

@@ -2,8 +2,9 @@
 
 import {
   CandlestickSeries,
-  createChart,
+  createChartEx,
   CrosshairMode,
+  defaultHorzScaleBehavior,
   HistogramSeries,
   LineSeries,
   TickMarkType,
@@ -36,6 +37,18 @@ export interface SeriesChartEvents {
 /** Places put back for missing bars; more than this and a series is taken as irregular. */
 const BLANKS_MAX = 10_000;
 const VOLUME_SHARE = 0.22;
+const FONT_PX = 12;
+/** As wide as a character of a label is at most, in bold. */
+const CHARACTER_PX = 0.72 * FONT_PX;
+
+/** An axis of time whose labels depend on where they stand: none is kept from one drawing to the next. */
+class TimeAxis extends defaultHorzScaleBehavior() {
+  #drawn = 0;
+
+  override cacheKey(): number {
+    return (this.#drawn += 1);
+  }
+}
 
 export class SeriesChart {
   readonly #host: HTMLElement;
@@ -57,13 +70,13 @@ export class SeriesChart {
   constructor(host: HTMLElement, events: SeriesChartEvents) {
     this.#host = host;
     this.#events = events;
-    this.#chart = createChart(host, {
+    this.#chart = createChartEx(host, new TimeAxis(), {
       autoSize: true,
       // The logo brings a <style> element, which the page's policy refuses; Settings names its maker.
       layout: {
         attributionLogo: false,
         fontFamily: getComputedStyle(host).fontFamily,
-        fontSize: 12,
+        fontSize: FONT_PX,
       },
       timeScale: { timeVisible: true, rightOffset: 2, minBarSpacing: 0.5 },
       crosshair: { mode: CrosshairMode.Normal },
@@ -147,10 +160,11 @@ export class SeriesChart {
     this.#chart.applyOptions({
       layout: { background: { color: colour("--bg") }, textColor: colour("--text-soft") },
       grid: { vertLines: { color: border }, horzLines: { color: border } },
-      rightPriceScale: { borderColor: border },
+      rightPriceScale: { borderColor: border, entireTextOnly: true },
       timeScale: {
         borderColor: border,
-        tickMarkFormatter: (time: Time, kind: TickMarkType) => this.#tick(Number(time), kind),
+        tickMarkFormatter: (time: Time, kind: TickMarkType) =>
+          this.#whole(time, this.#tick(Number(time), kind)),
       },
       localization: {
         timeFormatter: (time: Time) => formatInstant(Number(time) * 1000, this.#zone),
@@ -207,6 +221,14 @@ export class SeriesChart {
     return { time_s, open: o[i], high: h[i], low: l[i], close: c[i], volume: v[i] };
   }
 
+  /** A label that would be cut at an edge is left out. */
+  #whole(time: Time, label: string): string {
+    const scale = this.#chart.timeScale();
+    const middle_px = scale.timeToCoordinate(time) ?? 0;
+    const half_px = (label.length * CHARACTER_PX) / 2;
+    return middle_px < half_px || middle_px > scale.width() - half_px ? "" : label;
+  }
+
   /** The part of an instant that is new at its mark. */
   #tick(time_s: number, kind: TickMarkType): string {
     const text = formatInstant(time_s * 1000, this.#zone, "second");
@@ -261,5 +283,6 @@ function priceText(precision: number): (value: number) => string {
     minimumFractionDigits: Math.min(2, precision),
     maximumFractionDigits: precision,
   });
-  return (value) => format.format(value);
+  // What rounding makes a nought has no sign.
+  return (value) => format.format(Math.abs(value) < 0.5 * 10 ** -precision ? 0 : value);
 }
