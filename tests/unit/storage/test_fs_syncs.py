@@ -20,6 +20,8 @@ pytestmark = pytest.mark.skipif(
 
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
 FEB = 1_706_745_600_000_000_000  # 2024-02-01
+BAR = {"ts": [FEB], **{name: [1.0] for name in ("open", "high", "low", "close", "volume")}}
+COVERED = IntervalSet.of(FEB, FEB + MINUTE_NS)
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
     fdatasync, fsync, replace = os.fdatasync, os.fsync, os.replace
 
     def path_of(descriptor: int) -> Path:
-        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        return Path(f"/proc/self/fd/{descriptor}").readlink()
 
     def noted_fdatasync(descriptor: int) -> None:
         made.append(("sync", path_of(descriptor)))
@@ -55,12 +57,7 @@ def test_every_step_reaches_the_disk_before_the_next(data_path: Path, calls: lis
     journals = store.data_path / ".dccd" / "journal"
     log = store.begin_backfill(BARS, "run", source="binance")
     calls.clear()
-    values = [1.0, 2.0]
-    names = ("open", "high", "low", "close", "volume")
-    log.append(
-        {"ts": [FEB, FEB + MINUTE_NS], **dict.fromkeys(names, values)},
-        IntervalSet.of(FEB, FEB + 2 * MINUTE_NS),
-    )
+    log.append(BAR, COVERED)
     [journal] = journals.iterdir()
     assert calls == [("sync", journal), ("sync", journals)]  # its header, and its name
     calls.clear()
@@ -91,8 +88,7 @@ def test_every_step_reaches_the_disk_before_the_next(data_path: Path, calls: lis
 def test_a_page_is_synced_before_it_is_published(data_path: Path, calls: list[tuple[str, Path]]) -> None:
     store = Store.open(data_path)
     log = store.begin_backfill(BARS, "run", source="binance")
-    names = ("open", "high", "low", "close", "volume")
-    log.append({"ts": [FEB], **dict.fromkeys(names, [1.0])}, IntervalSet.of(FEB, FEB + MINUTE_NS))
+    log.append(BAR, COVERED)
     [journal] = (store.data_path / ".dccd" / "journal").iterdir()
     calls.clear()
     log.finish()

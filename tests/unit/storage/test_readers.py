@@ -144,8 +144,8 @@ def test_an_export_of_a_range_has_its_start_and_not_its_end(
     store: Store, expected: pa.Table, tmp_path: Path, format_: Any
 ) -> None:
     first, end = 20_000, expected.num_rows - 200  # from the files into the journal
-    bounds = (datetime_ns(expected["ts"][place].as_py()) for place in (first, end))
-    result = export(store, BARS, tmp_path, format_, *bounds)
+    start_ns, end_ns = (datetime_ns(expected["ts"][place].as_py()) for place in (first, end))
+    result = export(store, BARS, tmp_path, format_, start_ns, end_ns)
     [path] = result.files
     assert result.rows == end - first
     assert "from_2024-04-13" in path.name
