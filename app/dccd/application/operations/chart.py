@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -19,12 +20,13 @@ from dccd.domain.types import DataType
 from dccd.storage.store import Store
 
 WEEK_NS = 7 * DAY_NS
-# Lengths people read a chart in; each divides those that follow it often enough to re-bin from.
+# Lengths people read a chart in, none more than twice the one before.
 _STEPS_NS = (
-    *(n * S_NS for n in (1, 5, 15, 30)),
-    *(n * MINUTE_NS for n in (1, 3, 5, 15, 30)),
-    *(n * HOUR_NS for n in (1, 2, 4, 6, 12)),
-    *(DAY_NS, WEEK_NS, 4 * WEEK_NS, 13 * WEEK_NS, 52 * WEEK_NS),
+    *(n * S_NS for n in (1, 2, 3, 5, 10, 15, 30)),
+    *(n * MINUTE_NS for n in (1, 2, 3, 5, 10, 15, 30)),
+    *(n * HOUR_NS for n in (1, 2, 3, 4, 6, 8, 12)),
+    *(n * DAY_NS for n in (1, 2, 3, 4)),
+    *(n * WEEK_NS for n in (1, 2, 4, 8, 13, 26, 52)),
 )
 _BATCHES_KEPT = 64
 _COLUMNS = {
@@ -72,7 +74,7 @@ class Chart:
     kind : str
         "bars", "line" (its value is the close) or "depth".
     span_s : int
-        Length of a bar; buckets without rows are left out.
+        Length of a bar or of a line's bucket; those without rows are left out.
     bars : Bars
     depth : Depth or None
         The newest snapshot of the stretch.
@@ -102,7 +104,8 @@ async def chart(
     """Bars, a line or a depth of ``[start_ns, end_ns)``, by default of all that is stored.
 
     Bars are re-binned from stored bars or built from trades: first open, highest high, lowest low, last
-    close, sum of volumes, in the shortest of the usual lengths that gives at most `points` of them.
+    close, sum of volumes, in the shortest of the usual lengths that gives at most `points` of them. A line
+    takes the shortest multiple of the dataset's own spacing that does.
 
     Raises
     ------
@@ -122,30 +125,70 @@ async def chart(
     if dataset.data_type is DataType.ORDERBOOK:
         depth = await _depth(dataset, store, start_ns, end_ns)
         return Chart("depth", 1, Bars(), depth, gaps, start_ns, end_ns)
+    kind = "bars" if dataset.data_type in (DataType.OHLC, DataType.TRADES) else "line"
     if dataset.span is not None and dataset.span.months:
         step_ns = US_NS  # months differ in length and are few: shown as they are
         span_s = dataset.span.seconds
     else:
-        base_ns = dataset.span.nominal_ns if dataset.span is not None else S_NS
-        step_ns = step(base_ns, end_ns - start_ns, points)
+        if dataset.span is not None:
+            base_ns = dataset.span.nominal_ns
+        else:
+            base_ns = (
+                S_NS
+                if kind == "bars"
+                else await asyncio.to_thread(_spacing, dataset, store, start_ns, end_ns)
+            )
+        step_ns = step(base_ns, start_ns, end_ns, points, usual=kind == "bars")
         span_s = step_ns // S_NS
     bars = await asyncio.to_thread(_bars, dataset, store, start_ns, end_ns, step_ns)
-    kind = "bars" if dataset.data_type in (DataType.OHLC, DataType.TRADES) else "line"
     return Chart(kind, span_s, bars, None, gaps, start_ns, end_ns)
 
 
-def step(base_ns: int, length_ns: int, points: int) -> int:
-    """The shortest bar, a multiple of `base_ns`, of which at most `points` fill `length_ns`."""
-    shortest_ns = max(base_ns, -(-length_ns // points))
-    for step_ns in (base_ns, *_STEPS_NS):
-        if step_ns >= shortest_ns and step_ns % base_ns == 0:
-            return step_ns
-    return -(-shortest_ns // base_ns) * base_ns
+def step(base_ns: int, start_ns: int, end_ns: int, points: int, *, usual: bool) -> int:
+    """The shortest multiple of `base_ns` of which at most `points` (two or more) cover a stretch.
+
+    With `usual` it is one that people read a chart in, where that leaves at least half of `points`.
+    """
+
+    def count(step_ns: int) -> int:
+        return _count(step_ns, start_ns, end_ns)
+
+    exact_ns = base_ns
+    if count(base_ns) > points:
+        # One bucket more may be touched than the length has room for: then one less has to do.
+        shortest = (-(-(end_ns - start_ns) // (base_ns * room)) * base_ns for room in (points, points - 1))
+        exact_ns = next(step_ns for step_ns in shortest if count(step_ns) <= points)
+        for step_ns in _STEPS_NS if usual else ():
+            if step_ns % base_ns == 0 and points <= 2 * count(step_ns) <= 2 * points:
+                return step_ns
+    return exact_ns
+
+
+def _count(step_ns: int, start_ns: int, end_ns: int) -> int:
+    """How many buckets ``[start_ns, end_ns)`` touches."""
+    anchor_ns = _anchor_ns(step_ns)
+    return (end_ns - 1 - anchor_ns) // step_ns - (start_ns - anchor_ns) // step_ns + 1
+
+
+def _anchor_ns(step_ns: int) -> int:
+    """Where buckets are counted from: weeks from a Monday, all else from 1970."""
+    return MONDAY_NS if step_ns % WEEK_NS == 0 else 0
+
+
+def _spacing(dataset: DatasetId, store: Store, start_ns: int, end_ns: int) -> int:
+    """The longest stretch of whole minutes, a day at most, at multiples of which all rows lie."""
+    minutes = DAY_NS // MINUTE_NS
+    for batch in store.read(dataset, start_ns, end_ns, columns=["ts"]):
+        # An exchange writes its funding down some milliseconds late.
+        times = pc.divide(batch.column("ts").cast(pa.int64()), MINUTE_NS // US_NS)
+        seen: list[Any] = pc.unique(times).to_pylist()
+        minutes = gcd(minutes, *seen)
+    return minutes * MINUTE_NS
 
 
 def _bars(dataset: DatasetId, store: Store, start_ns: int, end_ns: int, step_ns: int) -> Bars:
     step_us = step_ns // US_NS
-    anchor_us = MONDAY_NS // US_NS if step_ns % WEEK_NS == 0 else 0
+    anchor_us = _anchor_ns(step_ns) // US_NS
     names = _COLUMNS[dataset.data_type]
     pending: list[pa.Table] = []
     for batch in store.read(dataset, start_ns, end_ns, columns=["ts", *dict.fromkeys(names)]):
