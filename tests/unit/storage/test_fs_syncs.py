@@ -20,7 +20,10 @@ pytestmark = pytest.mark.skipif(
 
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
 FEB = 1_706_745_600_000_000_000  # 2024-02-01
-BAR = {"ts": [FEB], **{name: [1.0] for name in ("open", "high", "low", "close", "volume")}}
+BAR: dict[str, list[Any]] = {
+    "ts": [FEB],
+    **{name: [1.0] for name in ("open", "high", "low", "close", "volume")},
+}
 COVERED = IntervalSet.of(FEB, FEB + MINUTE_NS)
 
 
