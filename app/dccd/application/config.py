@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from dccd.application.jobs import JobParams, JobSpec, JobTarget, Moment, SpanLabel, Start, Trigger
 from dccd.domain.dataset import SPAN_TYPES
@@ -251,14 +252,32 @@ def parse_config(text: str, file: Path) -> AppConfig:
     except UsageError as error:
         raise ConfigError(f"{file}: {error}") from None
     except ValidationError as error:
-        lines = [f"{file}{_place(text, e['loc'])}: {_words(e['loc'], e['msg'])}" for e in error.errors()]
+        lines = [f"{file}{_place(text, e['loc'])}: {_words(e)}" for e in error.errors()]
         raise ConfigError("; ".join(lines) + ". Mend it, or move the file away.") from None
 
 
-def _words(loc: tuple[int | str, ...], message: str) -> str:
-    name = ".".join(str(part) for part in loc)
-    message = message.removeprefix("Value error, ")
-    return f"unknown setting {name}" if message.startswith("Extra inputs") else f"{name}: {message}"
+# By pydantic's kind of error, where its own words are about Python.
+_WORDS = {
+    "model_type": "must be a section with settings of its own",
+    "dict_type": "must be a section with settings of its own",
+    "tuple_type": "must be a list, in square brackets",
+    "too_short": "must have one item at least",
+    "string_type": "must be text, in quotes",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "missing": "is missing",
+}
+
+
+def _words(error: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {name}"
+    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{name}: {_WORDS.get(error['type'], said)}"
 
 
 _HEADER = re.compile(r"\s*\[+\s*([^\]]+?)\s*\]+")

@@ -21,12 +21,12 @@ def _span_label(value: object) -> object:
 
 
 def _start(value: object) -> object:
-    if isinstance(value, str) and value not in ("last", "origin"):
-        return parse_time(value)
-    return value
+    return value if value in ("last", "origin") else _moment(value)
 
 
 def _moment(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise ValueError('must be a time in quotes, such as "2024-01-31", or nanoseconds')
     return parse_time(value) if isinstance(value, str) else value
 
 

@@ -102,6 +102,39 @@ def test_a_corrupt_file_is_one_sentence_with_its_place(text: str, said: str) -> 
         parse_config(text, Path("x.toml"))
 
 
+JOB = '[[jobs]]\nexchange="a"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("settings = 3\n", "line 1: settings: must be a section with settings of its own."),
+        ("[sources]\nbinance = 3\n", "line 2: sources.binance: must be a section with settings of its own."),
+        ("jobs = 3\n", "line 1: jobs: must be a list, in square brackets."),
+        ("[settings]\ndata_path = 3\n", "line 2: settings.data_path: must be text, in quotes."),
+        (
+            "[settings]\nruns_retention_days = 1.5\n",
+            "line 2: settings.runs_retention_days: must be a whole number.",
+        ),
+        (
+            "[settings]\nruns_retention_days = 0\n",
+            "line 2: settings.runs_retention_days: must be greater than or equal to 1.",
+        ),
+        ("[sources.binance]\nenabled = 7\n", "line 2: sources.binance.enabled: must be true or false."),
+        ('[[jobs]]\npairs=["A/B"]\nspan="1m"\n', "line 1: jobs.0.exchange: is missing."),
+        (f"{JOB}pairs=[]\n", "line 3: jobs.0.pairs: must have one item at least."),
+        (
+            f'{JOB}pairs=["A/B"]\nspan="1m"\nstart=2024-01-31\n',
+            'line 5: jobs.0.start: must be a time in quotes, such as "2024-01-31", or nanoseconds.',
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_words_of_the_file(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_config(text, Path("x.toml"))
+    assert str(raised.value) == f"x.toml, {said} Mend it, or move the file away."
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
