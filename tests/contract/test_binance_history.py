@@ -442,3 +442,19 @@ async def test_no_single_empty_answer_empties_a_range(
         assert got.ts == expected.ts
         assert got.covered == expected.covered
         assert exchange.faults[0].times == 0
+
+
+@pytest.mark.parametrize("last", [Market.SPOT, Market.LINEAR])
+async def test_each_market_goes_by_the_clock_of_its_own_host(
+    exchange: BinanceStandIn, clock: Clock, last: Market
+) -> None:
+    """A book without a time of its own gets that of its arrival, whichever clock was read last."""
+    async with BinanceStandIn(now_ms=NOW_NS // MS_NS + 60_000) as futures:
+        urls = {"rest_url": exchange.url, "futures_url": futures.url, "delivery_url": futures.url}
+        binance = BoundSource(BINANCE, urls=urls, now_ns=clock.now_ns, sleep=clock.sleep)
+        what, it = await dataset(binance, "BTC/USDT", DataType.ORDERBOOK, depth=5)
+        for market in sorted((Market.SPOT, Market.LINEAR), key=lambda market: market is last):
+            await binance.clock_offset_ns(market)
+        async for page in binance.history(what, it, 0, 0):
+            assert abs(page.columns["ts"][0] - NOW_NS) < S_NS  # type: ignore[operator]
+        await binance.aclose()

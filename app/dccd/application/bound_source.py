@@ -216,7 +216,7 @@ class BoundSource:
             after_ns = self._now_ns()
             known = _Clock(told_ns - (now_ns + after_ns) // 2, after_ns, self._monotonic_ns())
             self._clocks[host] = known
-            self._http.offset_ns = known.offset_ns
+            self._http.offsets_ns[host] = known.offset_ns
         return known.offset_ns
 
     async def _exchange_now_ns(self, market: Market) -> int:

@@ -217,12 +217,15 @@ class Limit:
         What the exchange calls a unit, for people.
     used_header : str or None
         Response header (lower case) that carries what this window has used.
+    host : str or None
+        Whose clock it goes by; None when it has its host's name.
     """
 
     units: int
     window_s: int = 60
     unit: str = "weight"
     used_header: str | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

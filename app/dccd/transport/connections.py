@@ -71,9 +71,11 @@ class Connections:
                 return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             where = f"{self._name} at {url.origin()} ({_reason(fault)})"
+            # aiohttp quotes a proxy's address, password and all: not even a log may have its words.
+            told = None if proxy else fault
             if isinstance(fault, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
-                raise NetworkError(f"Cannot connect to {where}. {_HINT}") from fault
-            raise NetworkError(f"No whole answer came from {where}. {_HINT}") from fault
+                raise NetworkError(f"Cannot connect to {where}. {_HINT}") from told
+            raise NetworkError(f"No whole answer came from {where}. {_HINT}") from told
 
 
 def _reason(fault: Exception) -> str:

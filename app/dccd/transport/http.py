@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -64,12 +65,14 @@ class HttpTransport:
     ) -> None:
         self._source, self._backoff, self._sleep = source, backoff, sleep
         self._our_now_ns = now_ns
-        self.offset_ns = 0
+        # Each host's clock minus ours, as far as it is known.
+        self.offsets_ns = dict.fromkeys(source.hosts, 0)
         self._urls = {key: urls.get(host.setting, host.url).rstrip("/") for key, host in source.hosts.items()}
         self._proxies = {key: proxy or _environment_proxy(url) for key, url in self._urls.items()}
         self._fixed = frozenset(units)
         self._budgets = {
-            name: Budget(limit, now_ns=self.now_ns, sleep=sleep) for name, limit in source.budgets.items()
+            name: Budget(limit, now_ns=partial(self.now_ns, limit.host or name), sleep=sleep)
+            for name, limit in source.budgets.items()
         }
         for name, count in units.items():
             if name in self._budgets:
@@ -79,9 +82,9 @@ class HttpTransport:
         self._failures: dict[object, _Failure] = {}
         self._connections: Connections | None = None
 
-    def now_ns(self) -> int:
-        """The exchange's clock, as far as it is known."""
-        return self._our_now_ns() + self.offset_ns
+    def now_ns(self, host: str) -> int:
+        """A host's clock, as far as it is known."""
+        return self._our_now_ns() + self.offsets_ns[host]
 
     async def aclose(self) -> None:
         """Close the connections; the transport may be used again afterwards."""
@@ -108,7 +111,7 @@ class HttpTransport:
                 return f"{self._source.name} ({host}) asked for silence; resumes in {left_s:.0f} s"
         for budget in self._budgets.values():
             if budget.resumes_ns is not None:
-                left_s = max(0.0, (budget.resumes_ns - self.now_ns()) / S_NS)
+                left_s = max(0.0, (budget.resumes_ns - budget.now_ns()) / S_NS)
                 limit = budget.limit
                 each = "a minute" if limit.window_s == 60 else f"every {limit.window_s} s"
                 allowed = f"{self._source.name} allows {budget.units:,} {limit.unit} {each}"
@@ -141,7 +144,8 @@ class HttpTransport:
             error = self._source.error(response)
             if error is not None:
                 if isinstance(error, Throttled):
-                    self._gates[request.host].close(error)
+                    budget = self._budgets[request.budget or request.host]
+                    self._gates[request.host].close(error, budget.left_s)
                 raise error
             try:
                 parsed = parse(response)
@@ -186,7 +190,7 @@ class HttpTransport:
         base = self._urls[request.host]
         url = f"{base}{request.path}?{urlencode(request.query)}" if request.query else base + request.path
         status, headers, body = await self._connections.send(request, url, self._proxies[request.host])
-        return Response(status, headers, body, self.now_ns())
+        return Response(status, headers, body, self.now_ns(request.host))
 
 
 def _environment_proxy(url: str) -> str | None:

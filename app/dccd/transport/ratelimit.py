@@ -29,7 +29,7 @@ class Budget:
         """`now_ns` is the exchange's clock, as far as it is known."""
         self.limit = limit
         self.units = limit.units
-        self._now_ns, self._sleep = now_ns, sleep
+        self.now_ns, self._sleep = now_ns, sleep
         self._turn = asyncio.Lock()
         self._window = -1
         self._used = 0
@@ -42,8 +42,14 @@ class Budget:
         self._roll()
         return self._used
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the next window."""
+        window_ns = self.limit.window_s * S_NS
+        return (window_ns - (self.now_ns() - LATE_NS) % window_ns) / S_NS
+
     def _roll(self) -> None:
-        window = (self._now_ns() - LATE_NS) // (self.limit.window_s * S_NS)
+        window = (self.now_ns() - LATE_NS) // (self.limit.window_s * S_NS)
         if window != self._window:
             self._window, self._used = window, self._in_flight
 
@@ -63,7 +69,7 @@ class Budget:
                 # What weighs more than a whole window goes alone, at a window's start.
                 while self._used and self._used + weight > self.units * USABLE:
                     self.resumes_ns = (self._window + 1) * self.limit.window_s * S_NS + LATE_NS
-                    await self._sleep(max(0.001, (self.resumes_ns - self._now_ns()) / S_NS))
+                    await self._sleep(max(0.001, (self.resumes_ns - self.now_ns()) / S_NS))
                     self._roll()
             finally:
                 self.resumes_ns = None
@@ -94,12 +100,16 @@ class Gate:
         """Whether requests have to wait."""
         return self._now_ns() < self.opens_ns
 
-    def close(self, error: Throttled) -> None:
-        """Keep the wait that the exchange named; never shortens one already kept."""
-        if error.retry_after_s is not None:
-            opens_ns = self._now_ns() + round(error.retry_after_s * S_NS)
-            if opens_ns > self.opens_ns:
-                self.opens_ns, self._reason = opens_ns, str(error)
+    def close(self, error: Throttled, otherwise_s: float) -> None:
+        """Keep the wait that the exchange named; never shortens one already kept.
+
+        Where it named none, or one that is over, `otherwise_s` is kept: it wants fewer requests all the same.
+        """
+        named_s = error.retry_after_s or 0.0
+        wait_s = named_s if named_s > 0 else otherwise_s
+        opens_ns = self._now_ns() + round(wait_s * S_NS)
+        if opens_ns > self.opens_ns:
+            self.opens_ns, self._reason = opens_ns, str(error)
 
     async def wait(self) -> None:
         """Return once the host may be asked.

@@ -49,7 +49,8 @@ async def retry(
 
     Only errors that say they are retryable, and malformed answers (a cut or garbled body), are tried
     again. A :class:`Throttled` that names its wait is not waited for here: the host's gate keeps it, for
-    every request to that host. `failed` is told why, and the seconds until the next try, before each wait.
+    every request to that host; one that names none, or one already over, is backed off from besides.
+    `failed` is told why, and the seconds until the next try, before each wait.
 
     Raises
     ------
@@ -67,7 +68,7 @@ async def retry(
                 raise
             if failures >= (backoff.malformed_attempts if malformed else backoff.attempts):
                 raise
-            if isinstance(error, Throttled) and error.retry_after_s is not None:
+            if isinstance(error, Throttled) and error.retry_after_s is not None and error.retry_after_s > 0:
                 continue
             wait_s = backoff.wait_s(failures, draw())
             if failed is not None:

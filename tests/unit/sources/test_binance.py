@@ -231,6 +231,13 @@ def test_throttling_and_bans_carry_their_wait() -> None:
     assert isinstance(failure(200, body), Throttled)
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":-1,"msg":"Go away."}'])
+def test_a_ban_is_known_by_its_status_alone(body: bytes) -> None:
+    error = failure(418, body, retry_after="120")
+    assert isinstance(error, Throttled)
+    assert error.retry_after_s == 120
+
+
 @pytest.mark.parametrize("status", [403, 451])
 def test_a_blocked_region_is_told_what_to_do(status: int) -> None:
     error = failure(status, b"<html>Forbidden</html>")

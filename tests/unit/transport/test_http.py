@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import traceback
 from collections.abc import AsyncIterator
 
 import pytest
@@ -97,7 +98,7 @@ async def test_a_body_is_posted_as_json(http: HttpTransport) -> None:
 async def test_header_names_are_lower_case_and_the_time_is_the_exchanges(
     http: HttpTransport, clock: SteppingClock
 ) -> None:
-    http.offset_ns = 5 * S_NS
+    http.offsets_ns.update(spot=5 * S_NS, linear=9 * S_NS)
     response = await http.fetch(ASK, lambda response: response)
     assert response.headers["x-mbx-used-weight-1m"] == "42"
     assert response.received_ns == START_NS + 5 * S_NS
@@ -126,6 +127,64 @@ async def test_a_429_silences_the_host_for_as_long_as_it_says(
     await http.fetch(ASK, body)
     assert clock.slept == [17.0]
     assert echo.count("/api/v3/klines") == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}])
+async def test_a_429_that_names_no_wait_silences_the_host_until_its_next_window(
+    http: HttpTransport, echo: Echo, clock: SteppingClock, headers: dict[str, str]
+) -> None:
+    """For other requests too, of which dozens may be about to go out; the clock is 20 s past a minute."""
+    refusal = engine.Response(b'{"code":-1003,"msg":"Too much"}', 429, headers)
+    echo.faults.append(Fault("answer", response=refusal))
+    with pytest.raises(Throttled):
+        await http.fetch(ASK, body, backoff=Backoff(attempts=1))
+    await http.fetch(ASK, body)
+    assert clock.slept == [40.25]
+    echo.faults.append(Fault("answer", response=refusal))
+    await http.fetch(ASK, body)
+    assert len(clock.slept) == 3  # its own back-off, and what was left of the minute
+    assert clock.ns == START_NS + 100 * S_NS + S_NS // 4
+
+
+async def test_a_gate_that_closes_while_a_request_waits_for_its_budget_holds_it(
+    echo: Echo, clock: SteppingClock
+) -> None:
+    ban = engine.Response(b"", 418, {"Retry-After": "100"})
+
+    async def sleep(seconds: float) -> None:
+        if not clock.slept:
+            echo.faults.append(Fault("answer", response=ban))
+            with pytest.raises(Throttled):
+                await transport.fetch(Request("spot", "/", weight=0), body, backoff=Backoff(attempts=1))
+        await clock.sleep(seconds)
+
+    transport = transport_to(echo.url, clock, sleep)
+    transport.learn({"spot": 6})
+    await transport.fetch(Request("spot", "/", weight=5), body)
+    await transport.fetch(Request("spot", "/", weight=5), body)
+    await transport.aclose()
+    assert clock.slept == [40.25, 59.75]
+    assert echo.requests == 3
+
+
+async def test_each_hosts_budgets_go_by_its_own_clock(echo: Echo, clock: SteppingClock) -> None:
+    """Our clock is 20 s past a minute and 200 s past five; that of the futures is ten seconds ahead."""
+    transport = HttpTransport(
+        BINANCE,
+        urls={"rest_url": echo.url, "futures_url": echo.url},
+        units={"spot": 1, "linear data": 1},
+        proxy=None,
+        backoff=Backoff(),
+        now_ns=clock.now_ns,
+        sleep=clock.sleep,
+    )
+    transport.offsets_ns["linear"] = 10 * S_NS
+    for request in (Request("spot", "/"), Request("linear", "/", budget="linear data")):
+        clock.ns = START_NS
+        for _ in range(2):
+            await transport.fetch(request, body)
+    await transport.aclose()
+    assert clock.slept == [40.25, 90.25]
 
 
 async def test_a_long_ban_is_an_error_and_later_requests_are_not_even_sent(
@@ -285,6 +344,34 @@ async def test_an_answer_to_anybody_ends_the_waiting_of_that_host(echo: Echo, cl
     wake.set()
     await retried
     await transport.aclose()
+
+
+async def test_the_password_of_a_proxy_is_never_said(clock: SteppingClock) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    heads: list[bytes] = []
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = HttpTransport(
+            BINANCE,
+            urls={"rest_url": "https://exchange.invalid"},
+            units={},
+            proxy=f"http://somebody:SECRETPW@127.0.0.1:{port}",
+            backoff=Backoff(attempts=2),
+            now_ns=clock.now_ns,
+            sleep=clock.sleep,
+        )
+        with pytest.raises(NetworkError, match="the proxy answers with HTTP 407") as caught:
+            await transport.fetch(ASK, body)
+        await transport.aclose()
+    assert heads[0].startswith(b"CONNECT exchange.invalid:443")
+    assert len(heads) == 2
+    assert "SECRETPW" not in "".join(traceback.format_exception(caught.value))
+    assert "somebody" not in str(caught.value)
 
 
 async def test_learned_allowances_give_way_to_those_set_by_hand(clock: SteppingClock) -> None:

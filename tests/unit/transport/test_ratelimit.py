@@ -100,18 +100,35 @@ async def test_free_requests_never_wait() -> None:
 async def test_a_wait_is_kept_to_the_second_and_never_shortened() -> None:
     clock = FakeClock()
     gate = Gate(now_ns=clock.now_ns, sleep=clock.sleep)
-    gate.close(Throttled("slow down", 7.0))
-    gate.close(Throttled("slow down", 3.0))
+    gate.close(Throttled("slow down", 7.0), 60.0)
+    gate.close(Throttled("slow down", 3.0), 60.0)
     assert gate.closed
     await clock.run(gate.wait(), gate.wait())
     assert clock.ns == START_NS + 7 * S_NS
     assert not gate.closed
 
 
+@pytest.mark.parametrize("named_s", [None, 0.0, -3.0])
+async def test_a_host_that_names_no_wait_is_left_alone_all_the_same(named_s: float | None) -> None:
+    clock = FakeClock()
+    gate = Gate(now_ns=clock.now_ns, sleep=clock.sleep)
+    gate.close(Throttled("slow down", named_s), 12.5)
+    await clock.run(gate.wait())
+    assert clock.slept == [12.5]
+
+
+async def test_the_next_window_is_known_before_this_one_is_used_up() -> None:
+    clock = FakeClock()
+    budget = Budget(Limit(10), now_ns=clock.now_ns, sleep=clock.sleep)
+    assert budget.left_s == 40.25
+    clock.ns += round(40.25 * S_NS)
+    assert budget.left_s == 60
+
+
 async def test_a_long_ban_ends_the_run_with_its_length() -> None:
     clock = FakeClock()
     gate = Gate(now_ns=clock.now_ns, sleep=clock.sleep)
-    gate.close(Throttled("banned", PATIENCE_S + 100))
+    gate.close(Throttled("banned", PATIENCE_S + 100), 60.0)
     with pytest.raises(Throttled) as caught:
         await gate.wait()
     assert caught.value.retry_after_s == PATIENCE_S + 100

@@ -63,3 +63,9 @@ async def test_a_named_wait_is_left_to_the_gate() -> None:
     clock = FakeClock()
     assert await tried(clock, Throttled("429", 9.0), Throttled("429"), "rows") == ("rows", 3)
     assert clock.slept == [2.0]
+
+
+async def test_a_named_wait_that_is_over_is_backed_off_from() -> None:
+    clock = FakeClock()
+    assert await tried(clock, Throttled("429", 0.0), Throttled("418", -60.0), "rows") == ("rows", 3)
+    assert clock.slept == [1.0, 2.0]

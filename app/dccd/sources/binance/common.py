@@ -33,8 +33,8 @@ BUDGETS = {
     "linear": Limit(2400, used_header=_USED),
     "inverse": Limit(2400, used_header=_USED),
     # Free of weight, and counted apart by address (IP) over five minutes.
-    "funding": Limit(500, window_s=300, unit="requests"),
-    "linear data": Limit(1000, window_s=300, unit="requests"),
+    "funding": Limit(500, window_s=300, unit="requests", host="linear"),
+    "linear data": Limit(1000, window_s=300, unit="requests", host="linear"),
 }
 
 
