@@ -20,7 +20,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from dccd.application.jobs import JobParams, JobSpec, JobTarget, Moment, SpanLabel, Start, Trigger
 from dccd.domain.dataset import SPAN_TYPES
@@ -252,7 +251,9 @@ def parse_config(text: str, file: Path) -> AppConfig:
     except UsageError as error:
         raise ConfigError(f"{file}: {error}") from None
     except ValidationError as error:
-        lines = [f"{file}{_place(text, e['loc'])}: {_words(e)}" for e in error.errors()]
+        lines = [
+            f"{file}{_place(text, e['loc'])}: {_words(e['type'], e['loc'], e['msg'])}" for e in error.errors()
+        ]
         raise ConfigError("; ".join(lines) + ". Mend it, or move the file away.") from None
 
 
@@ -272,12 +273,12 @@ _WORDS = {
 }
 
 
-def _words(error: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
+def _words(kind: str, loc: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(str(part) for part in loc)
+    if kind == "extra_forbidden":
         return f"unknown setting {name}"
-    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return f"{name}: {_WORDS.get(error['type'], said)}"
+    said = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{name}: {_WORDS.get(kind, said)}"
 
 
 _HEADER = re.compile(r"\s*\[+\s*([^\]]+?)\s*\]+")
