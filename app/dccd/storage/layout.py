@@ -106,12 +106,17 @@ def refuse_foreign(fs: FileSystem, layout: Layout) -> None:
     Raises
     ------
     DataFolderUnusable
-        It is a file, or belongs to the reference package or to a newer program.
+        It is a file or lies below one, or belongs to the reference package or to a newer program.
     """
     path = layout.data_path
-    found = fs.stat(path)
-    if found is not None and not found.is_folder:
-        raise DataFolderUnusable(f"{path} is a file, not a folder. Choose a folder for the data.")
+    for place in (path, *path.parents):
+        found = fs.stat(place)
+        if found is None:
+            continue
+        if not found.is_folder:
+            below = "" if place == path else f"{path} cannot be a folder: "
+            raise DataFolderUnusable(f"{below}{place} is a file, not a folder. Choose a folder for the data.")
+        break
     marker = _read_marker(fs, layout)
     if marker > FORMAT:
         raise DataFolderUnusable(

@@ -20,7 +20,7 @@ from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, RealFileSystem, in_words
 from dccd.storage.info import Coverage, DatasetInfo, Gap, find_gaps
 from dccd.storage.journal import Journal
-from dccd.storage.layout import Layout, prepare
+from dccd.storage.layout import Layout, prepare, refuse_foreign
 from dccd.storage.lock import FolderLock, acquire
 from dccd.storage.publish import Publisher
 from dccd.storage.reader import checked_columns, read_rows
@@ -96,11 +96,15 @@ class Store:
 
         Raises
         ------
+        DataFolderUnusable
+            It is a file or lies below one, or belongs to another program.
         StorageError
-            The folder cannot be looked into.
+            It cannot be looked into.
         """
+        layout = Layout(data_path)
         with in_words(f"looking into {data_path}"):
-            return Layout(data_path).holds_data()
+            refuse_foreign(RealFileSystem(), layout)
+            return layout.holds_data()
 
     def close(self) -> None:
         """Let go of the folder; what is in journals only stays there for the next start. Idempotent."""

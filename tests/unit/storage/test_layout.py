@@ -7,6 +7,7 @@ import pytest
 
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DataFolderUnusable
+from dccd.storage.fs import RealFileSystem
 from dccd.storage.layout import Layout
 from dccd.storage.store import Store
 
@@ -47,10 +48,21 @@ def test_a_folder_of_a_newer_program_is_refused(data_path: Path) -> None:
         Store.open(data_path)
 
 
-def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataFolderUnusable, match=r"file is a file, not a folder\)\. Choose a folder"):
-        Store.open(tmp_path / "file" / "deep" / "data")
+    for path in (tmp_path / "file", tmp_path / "file" / "deep" / "data"):
+        for use in (Store.open, Store.exists):
+            with pytest.raises(
+                DataFolderUnusable, match=r"file is a file, not a folder\. Choose a folder"
+            ) as raised:
+                use(path)
+            assert str(path) in str(raised.value)
+
+
+def test_a_folder_made_below_a_file_says_which(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotADirectoryError, match="file is a file, not a folder"):
+        RealFileSystem().make_folder(tmp_path / "file" / "data")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +90,6 @@ def test_a_data_folder_is_recognised_and_nothing_is_made(tmp_path: Path) -> None
     (tmp_path / "notes" / "2024").mkdir(parents=True)
     (tmp_path / "file").touch()
     assert not Store.exists(tmp_path)
-    assert not Store.exists(tmp_path / "file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "notes"]
 
 
