@@ -179,7 +179,7 @@ def test_a_data_folder_that_is_a_file(
     dccd: Dccd, capsys: pytest.CaptureFixture[str], places: list[str]
 ) -> None:
     Path(places[3]).write_text("")
-    assert dccd("inventory") == 1
+    assert dccd("backfill", *HOURLY) == 1
     assert places[3] in capsys.readouterr().err
 
 
@@ -258,6 +258,17 @@ def test_in_a_pipe_that_closes_reading_ends_quietly(
     assert process.stdout.readline().startswith("ts,open")
     process.stdout.close()
     assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    "command", [("inventory",), ("read", *HOURLY), ("gaps",), ("export", *HOURLY, "--to", "out")]
+)
+def test_looking_makes_no_folder(
+    dccd: Dccd, capsys: pytest.CaptureFixture[str], places: list[str], command: tuple[str, ...]
+) -> None:
+    assert dccd(*command) == 2
+    assert "Nothing is stored in" in capsys.readouterr().err
+    assert not Path(places[3]).exists()
 
 
 def test_output_that_cannot_be_written_is_an_error(dccd: Dccd, places: list[str]) -> None:

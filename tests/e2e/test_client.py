@@ -38,6 +38,8 @@ async def test_the_verbs(client: Callable[[], Client], tmp_path: Path) -> None:
         assert (plan["rows"], plan["requests"]) == (708, 1)
         done = await c.backfill("binance", "BTC/USDT", "ohlc", span=3600, start="2024-02-01")
         assert (done["state"], done["rows_written"]) == ("succeeded", 708)
+        assert done["start_ns"] == parse_time("2024-02-01")
+        assert done["end_ns"] == parse_time("2024-03-01T12:00:00Z")
         table = await c.read("binance", "BTC/USDT", "ohlc", span="1h", limit=700)
         assert table.num_rows == 700
         (dataset,) = await c.inventory()

@@ -20,6 +20,7 @@ import httpx
 from dccd.application.config import AppConfig, load_config
 from dccd.domain.errors import DataFolderLocked, DccdError
 from dccd.domain.span import Span
+from dccd.domain.timeutils import MS_NS
 from dccd.interfaces.api.runtime_file import read_runtime_file
 
 if TYPE_CHECKING:
@@ -211,7 +212,8 @@ class Client:
         Returns
         -------
         dict
-            ``run_id``, ``rows_written``, ``state``, ``start_ns``, ``end_ns``; ``error`` when it failed.
+            ``run_id``, ``rows_written``, ``state``, ``dataset`` (its id), ``start_ns`` and ``end_ns`` (the
+            range it was about, once that was known); ``error`` and ``code`` when it failed.
             Cancelling the task that awaits this cancels the run, unless the same one was running already;
             what it fetched stays.
         """
@@ -419,11 +421,13 @@ def _absolute(folder: str | os.PathLike[str]) -> str:
 
 
 def _outcome(run: Json) -> Json:
-    params = run.get("params") or {}
     outcome = {key: run[key] for key in ("run_id", "rows_written", "state", "dataset")}
+    for name in ("start", "end"):
+        ts_ms = run[f"{name}_ms"]
+        outcome[f"{name}_ns"] = None if ts_ms is None else ts_ms * MS_NS
     if run["error"] is not None:
-        return outcome | {"error": run["error"]["detail"], "code": run["error"]["code"]}
-    return outcome | {key: params.get(key) for key in ("start_ns", "end_ns") if key in params}
+        outcome |= {"error": run["error"]["detail"], "code": run["error"]["code"]}
+    return outcome
 
 
 def _check(response: httpx.Response) -> None:

@@ -376,7 +376,7 @@ export interface RowsQuery {
   format?: "json" | "arrow";
 }
 
-/** One run of an operation. */
+/** One run of an operation; `start_ms` and `end_ms` are the range it is about, once that is known. */
 export interface Run {
   run_id: string;
   spec_id: string | null;
@@ -387,6 +387,8 @@ export interface Run {
   span: string | null;
   dataset: string | null;
   state: RunState;
+  start_ms: number | null;
+  end_ms: number | null;
   started_ms: number | null;
   ended_ms: number | null;
   rows_written: number;
@@ -412,6 +414,8 @@ export interface RunDetail {
   span: string | null;
   dataset: string | null;
   state: RunState;
+  start_ms: number | null;
+  end_ms: number | null;
   started_ms: number | null;
   ended_ms: number | null;
   rows_written: number;

@@ -187,6 +187,8 @@ def _run_fields(made: JobRun) -> dict[str, Any]:
         "span": made.target.span,
         "dataset": made.dataset,
         "state": made.state,
+        "start_ms": maybe_ms(made.start_ns),
+        "end_ms": maybe_ms(made.end_ns),
         "started_ms": maybe_ms(made.started_at),
         "ended_ms": maybe_ms(made.ended_at),
         "rows_written": made.rows_written,

@@ -399,7 +399,7 @@ class RunProgress(Answer):
 
 
 class Run(Answer):
-    """One run of an operation."""
+    """One run of an operation; `start_ms` and `end_ms` are the range it is about, once that is known."""
 
     run_id: str
     spec_id: str | None
@@ -410,6 +410,8 @@ class Run(Answer):
     span: str | None
     dataset: str | None
     state: RunState
+    start_ms: int | None
+    end_ms: int | None
     started_ms: int | None
     ended_ms: int | None
     rows_written: int

@@ -6,7 +6,9 @@ from argparse import Namespace
 from typing import Any
 
 from dccd.application.config import AppConfig, load_config
+from dccd.domain.errors import UnknownDataset
 from dccd.interfaces.client import Client
+from dccd.storage.layout import Layout
 
 # What --span means when it is left out.
 DEFAULT_SPANS = {"ohlc": "1m", "open_interest": "1h"}
@@ -15,6 +17,24 @@ DEFAULT_SPANS = {"ohlc": "1m", "open_interest": "1h"}
 def config_of(arguments: Namespace) -> AppConfig:
     """The configuration, with the data folder, that the arguments name."""
     return load_config(getattr(arguments, "config", None), data_path=getattr(arguments, "data_path", None))
+
+
+def require_data(arguments: Namespace) -> None:
+    """Refuse to look into a folder that holds nothing of ours, so that looking makes none.
+
+    Raises
+    ------
+    UnknownDataset
+        It holds no data.
+    """
+    data_path = config_of(arguments).data_path
+    layout = Layout(data_path)
+    # A folder with somebody else's state goes on to where that is refused by its name.
+    if not (layout.holds_data() or layout.state.exists()):
+        raise UnknownDataset(
+            f"Nothing is stored in {data_path}. Download something first (dccd backfill --help), "
+            "or name another folder with --data-path."
+        )
 
 
 def connect(arguments: Namespace) -> Client:

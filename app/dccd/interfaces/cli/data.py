@@ -7,7 +7,7 @@ import time
 from argparse import Namespace
 
 from dccd.interfaces.cli.backfill import say_outcome
-from dccd.interfaces.cli.connection import connect, dataset_of
+from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import print_json, print_rows, print_table, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 
@@ -16,6 +16,7 @@ _TABLE_ROWS = 50
 
 async def read(arguments: Namespace) -> int:
     """Print rows; the exit status."""
+    require_data(arguments)
     limit = arguments.limit
     if limit is None and arguments.format == "table":
         limit = _TABLE_ROWS
@@ -40,13 +41,11 @@ async def read(arguments: Namespace) -> int:
 
 async def inventory(arguments: Namespace) -> int:
     """Print the datasets; the exit status."""
+    require_data(arguments)
     async with connect(arguments) as client:
         datasets = await client.inventory()
     if arguments.json:
         print_json(datasets)
-        return 0
-    if not datasets:
-        print("Nothing is stored yet. Try: dccd backfill binance BTC/USDT --span 1h")
         return 0
     print_table(
         ("EXCHANGE", "SYMBOL", "TYPE", "SPAN", "ROWS", "SIZE", "FROM", "TO", "GAPS"),
@@ -71,6 +70,7 @@ async def inventory(arguments: Namespace) -> int:
 
 async def export(arguments: Namespace) -> int:
     """Write files; the exit status."""
+    require_data(arguments)
     started_s = time.monotonic()
     async with connect(arguments) as client:
         dataset = await client.dataset_id(**dataset_of(arguments))

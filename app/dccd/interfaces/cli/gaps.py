@@ -8,7 +8,7 @@ from typing import Any
 
 from dccd.domain.errors import UsageError
 from dccd.interfaces.cli.backfill import say_outcome
-from dccd.interfaces.cli.connection import connect, dataset_of
+from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import duration, print_json, print_table, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 from dccd.interfaces.client import Client
@@ -18,6 +18,7 @@ async def gaps(arguments: Namespace) -> int:
     """Print or fill gaps; the exit status is 1 when a fill failed."""
     if (arguments.exchange is None) != (arguments.symbol is None):
         raise UsageError("Name an exchange and a symbol, or neither for all datasets.")
+    require_data(arguments)
     async with connect(arguments) as client:
         if arguments.exchange is None:
             datasets = [d["id"] for d in await client.inventory() if d["gap_count"]]
