@@ -312,13 +312,15 @@ async def test_hostile_text_is_only_text(window: Window) -> None:
     assert window.complaints == []
 
 
-@pytest.mark.parametrize("size", [(900, 600), (1600, 1000)])
+@pytest.mark.parametrize("size", [(900, 600), (1180, 760), (1600, 1000)])
 async def test_nothing_runs_out_of_the_window(window: Window, size: tuple[int, int]) -> None:
     page = await window.open(width=size[0], height=size[1])
     await download(page, first_day="2024-05-01")
     for key in "1234":
         await page.keyboard.press(f"Control+{key}")
         assert await _overflow(page) == [], f"page {key}"
+        for grid in await page.get_by_role("grid").all():
+            assert await grid.evaluate("it => it.scrollWidth - it.clientWidth") <= 0, f"page {key}"
     await page.keyboard.press("Control+2")
     await page.get_by_role("gridcell", name="BTC/USDT").click()
     for tab in ("Chart", "Table", "Gaps", "About"):

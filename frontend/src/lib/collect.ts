@@ -48,6 +48,7 @@ export const DATA_TYPE_NAMES: Record<DataType, string> = {
 
 const MARKETS: readonly Market[] = ["spot", "linear", "inverse"];
 const DAY_MS = 86_400_000;
+const NO_DATE = "Write a day that exists, such as 2024-01-31.";
 const UNIT_S: Record<string, number> = {
   s: 1,
   m: 60,
@@ -179,12 +180,11 @@ function rangeOf(
       return { start: "origin" };
     case "custom": {
       const from = parseDay(choice.from);
-      if (from === null)
-        errors.start = choice.from === "" ? "Say from which day on." : "This is no date.";
+      if (from === null) errors.start = choice.from === "" ? "Say from which day on." : NO_DATE;
       else if (from >= now_ms) errors.start = "This day is still to come.";
       if (choice.to === "") return { start: choice.from };
       const to = parseDay(choice.to);
-      if (to === null) errors.end = "This is no date.";
+      if (to === null) errors.end = NO_DATE;
       else if (from !== null && to < from) errors.end = "This is before the first day.";
       else if (to > now_ms)
         errors.end = "This day is still to come; leave it empty for “until now”.";

@@ -2,6 +2,7 @@
 
 import { api } from "../api/client";
 import type { Run } from "../api/types";
+import { live } from "./live.svelte";
 import { route } from "./route.svelte";
 import { attempt, toasts } from "./toasts.svelte";
 
@@ -23,13 +24,13 @@ export function againRun(run: Run): void {
   });
 }
 
-export function fillGaps(dataset: string): void {
-  attempt(async () => {
-    const { run_id, status } = await api.fillGaps(dataset);
-    toasts.done(status === "started" ? "Fetching what is missing." : "This is running already.", {
-      label: "Show",
-      run: () => route.go("runs", run_id),
-    });
+/** Settles when its run is known. */
+export async function fillGaps(dataset: string): Promise<void> {
+  const { run_id, status } = await api.fillGaps(dataset);
+  await live.follow(run_id);
+  toasts.done(status === "started" ? "Fetching what is missing." : "This is running already.", {
+    label: "Show",
+    run: () => route.go("runs", run_id),
   });
 }
 

@@ -1,5 +1,16 @@
-/** The Collect form's choice: it outlives a look at another page. */
+/** The Collect form's choice: it outlives a look at another page, and that the page is loaded again. */
 
 import { EMPTY_CHOICE, type Choice } from "../lib/collect";
 
-export const form = $state<{ choice: Choice }>({ choice: EMPTY_CHOICE });
+const KEY = "dccd-collect";
+
+export const form = $state<{ choice: Choice }>({ choice: kept() });
+
+export function keepForm(): void {
+  sessionStorage.setItem(KEY, JSON.stringify(form.choice));
+}
+
+function kept(): Choice {
+  const text = sessionStorage.getItem(KEY);
+  return text === null ? EMPTY_CHOICE : { ...EMPTY_CHOICE, ...(JSON.parse(text) as Choice) };
+}

@@ -166,8 +166,15 @@ class Live {
     this.logs.set(run_id, [...(this.logs.get(run_id) ?? []), line].slice(-LOG_LINES_MAX));
   }
 
+  /** Know a run that was just started, before an event tells of it. */
+  async follow(runId: string): Promise<void> {
+    if (!this.runs.has(runId)) await this.#fetchRun(runId);
+  }
+
   async #fetchRun(runId: string): Promise<void> {
-    this.runs.set(runId, await api.run(runId));
+    const run = await api.run(runId);
+    // What an event has said meanwhile is newer.
+    if (!this.runs.has(runId)) this.runs.set(runId, run);
   }
 
   #inventorySoon(): void {
