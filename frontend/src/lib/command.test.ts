@@ -33,9 +33,9 @@ test("the command says what the form says", () => {
 
 test("the command goes to the data and the configuration the window has", () => {
   const request = { exchange: "binance", symbol: "BTC/USDT", data_type: "ohlc" } as const;
-  const places = { data_path: "/mnt/my disk/data", config: "/home/me/config.toml" };
+  const places = { data_path: "/mnt/my disk/data", config: "/etc/dccd.toml" };
   expect(backfillCommand(request, places)).toBe(
-    "dccd backfill binance BTC/USDT --data-path '/mnt/my disk/data' --config /home/me/config.toml",
+    "dccd backfill binance BTC/USDT --data-path '/mnt/my disk/data' --config /etc/dccd.toml",
   );
 });
 
