@@ -120,8 +120,8 @@ class ByWindow:
     window_s : mapping of Market to int
         Longest window the exchange accepts, in seconds, where it limits that.
     dense : bool
-        Every bar exists, even without trades: an answer that stops short of its window is asked again
-        for the rest, so that a page smaller than asked for never becomes a hole.
+        Every bar exists, even without trades: what an answer lacks, at its ends or within, is asked for
+        again, so that a page smaller than asked for never becomes a hole.
     settle_s : float
         Rows younger than this may still change.
     """
