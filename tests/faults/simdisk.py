@@ -153,8 +153,7 @@ class SimDisk:
         self._alive()
         key = self._key(path)
         if key not in self._databases:
-            uri = f"file:sim{next(_IDS)}?mode=memory&cache=shared"
-            self._databases[key] = (uri, sqlite3.connect(uri, uri=True, check_same_thread=False))
+            self._databases[key] = _new_database()
         disk = self
 
         class Connection(sqlite3.Connection):
@@ -177,15 +176,15 @@ class SimDisk:
     # --- what happens to it -------------------------------------------------------------------------------
 
     def after_crash(self, loss: Loss, seed: int) -> SimDisk:
-        """The disk as the next start finds it."""
+        """The disk as the next start finds it; this one may be asked again."""
         rng = random.Random(seed)
         for connection in self._connections:
             connection.close()  # rolls back what was not committed
         after = SimDisk(ntfs=self.ntfs)
         after._clock, after._display = self._clock, dict(self._display)
         after._databases = {
-            key: kept
-            for key, kept in self._databases.items()
+            key: _copied(kept)
+            for key, (_uri, kept) in self._databases.items()
             if loss is Loss.NOTHING or not key.endswith("catalog.db")
         }
         after._names = dict(self._names if loss is Loss.NOTHING else self._surviving_names(loss, rng))
@@ -382,6 +381,18 @@ class _Source(io.BytesIO):
             self._inode.handles -= 1
             self._inode = None
         super().close()
+
+
+def _new_database() -> tuple[str, sqlite3.Connection]:
+    """Where to find it, and what keeps it."""
+    uri = f"file:sim{next(_IDS)}?mode=memory&cache=shared"
+    return uri, sqlite3.connect(uri, uri=True, check_same_thread=False)
+
+
+def _copied(database: sqlite3.Connection) -> tuple[str, sqlite3.Connection]:
+    uri, copy = _new_database()
+    database.backup(copy)
+    return uri, copy
 
 
 def _reachable(key: str, names: dict[str, Inode | None]) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, datetime_ns
+from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, US_NS
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.fs import FileSystem
 from dccd.storage.store import Store
@@ -160,7 +161,7 @@ def _judge_rows(store: Store, dataset: DatasetId, ledger: Ledger, *, power_cut: 
 def _read(store: Store, dataset: DatasetId) -> list[Row]:
     if dataset not in [info.dataset for info in store.inventory()]:
         return []
-    return _rows(dataset, (batch.to_pydict() for batch in store.read(dataset)))
+    return _rows(dataset, store.read(dataset))
 
 
 def bare_rows(disk: SimDisk, dataset: DatasetId) -> list[Row]:
@@ -168,17 +169,16 @@ def bare_rows(disk: SimDisk, dataset: DatasetId) -> list[Row]:
     folder = f"{FOLDER / dataset.folder}/"
     folder = folder.lower() if disk.ntfs else folder
     paths = sorted(path for path in disk.files() if path.startswith(folder))
-    tables = [pq.read_table(io.BytesIO(disk.files()[path])) for path in paths]
-    return _rows(dataset, (table.to_pydict() for table in tables))
+    return _rows(dataset, (pq.ParquetFile(io.BytesIO(disk.files()[path])).read() for path in paths))
 
 
-def _rows(dataset: DatasetId, columns: Iterable[dict[str, list[Any]]]) -> list[Row]:
+def _rows(dataset: DatasetId, tables: Iterable[pa.Table | pa.RecordBatch]) -> list[Row]:
     names = ("open", "volume") if dataset == BARS else ("price", "tid_num")
     found: list[Row] = []
-    for each in columns:
-        times = [
-            datetime_ns(ts) + (below or 0) for ts, below in zip(each["ts"], each["ts_sub_ns"], strict=True)
-        ]
-        found += zip(times, *(each[name] for name in names), strict=True)
+    for each in tables:
+        whole_us: list[Any] = each["ts"].cast(pa.int64()).to_pylist()
+        below_ns = each["ts_sub_ns"].to_pylist()
+        times = [us * US_NS + (ns or 0) for us, ns in zip(whole_us, below_ns, strict=True)]
+        found += zip(times, *(each[name].to_pylist() for name in names), strict=True)
     assert [row[0] for row in found] == sorted(row[0] for row in found), "rows are out of order"
     return found

@@ -19,7 +19,7 @@ from tests.faults.story import FOLDER, Ledger, judge, live
 
 ALL = os.environ.get("DCCD_CRASH_POINTS") == "all"
 DISKS = pytest.mark.parametrize("ntfs", [False, True], ids=["posix", "ntfs"])
-SEEDS = range(3) if ALL else range(1)
+SEEDS = range(int(os.environ.get("DCCD_CRASH_SEEDS", "1")))
 
 
 def calls_of_story(*, ntfs: bool) -> int:
@@ -48,8 +48,8 @@ def test_every_call_may_be_the_last(loss: Loss, ntfs: bool) -> None:
     for call in range(1, last + 1):
         if not ALL and call % 3 != list(Loss).index(loss) % 3:
             continue
+        disk, ledger = interrupted(call, ntfs=ntfs)
         for seed in SEEDS:
-            disk, ledger = interrupted(call, ntfs=ntfs)
             try:
                 judge(disk.after_crash(loss, seed), ledger, power_cut=loss is not Loss.NOTHING)
             except Exception as error:
@@ -59,17 +59,26 @@ def test_every_call_may_be_the_last(loss: Loss, ntfs: bool) -> None:
 
 
 @DISKS
-def test_recovery_may_be_cut_short_too(ntfs: bool) -> None:
-    last = calls_of_story(ntfs=ntfs)
-    for call in range(5, last + 1, 1 if ALL else 9):
+@pytest.mark.parametrize("loss", Loss)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_recovery_may_be_cut_short_too(seed: int, loss: Loss, ntfs: bool) -> None:
+    calls = range(5, calls_of_story(ntfs=ntfs) + 1, 1 if ALL else 9)
+    mine = calls[(list(Loss).index(loss) + seed) % len(Loss) :: len(Loss)]  # another seed, another loss
+    tried = 0
+    for call in mine:
+        disk, ledger = interrupted(call, ntfs=ntfs)
         second, done = 0, False
         while not done:
             second += 1 if ALL else 4
-            disk, ledger = interrupted(call, ntfs=ntfs)
-            between = disk.after_crash(Loss.TORN, call)
+            between = disk.after_crash(loss, call + seed)
             between.crash_at = second
             done = recover(between)
-            judge(between.after_crash(Loss.TORN, second), ledger, power_cut=True)
+            try:
+                judge(between.after_crash(loss, second), ledger, power_cut=loss is not Loss.NOTHING)
+            except Exception as error:
+                raise AssertionError(f"call {call}, then call {second} of the recovery") from error
+            tried += 1
+    assert tried >= (8 if ALL else 2) * len(mine) > 0
 
 
 def recover(disk: SimDisk) -> bool:
@@ -129,8 +138,8 @@ def test_missing_deduplication_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
 def caught(mutant: Callable[[SimDisk], None], loss: Loss, seeds: range = range(1)) -> bool:
     """Whether any crash point shows that the mutant is wrong."""
     for call in range(1, calls_of_story(ntfs=False) + 1):
+        disk, ledger = interrupted(call, ntfs=False, prepare=mutant)
         for seed in seeds:
-            disk, ledger = interrupted(call, ntfs=False, prepare=mutant)
             try:
                 judge(disk.after_crash(loss, seed), ledger, power_cut=True)
             except Exception:  # noqa: BLE001 - whichever way it shows
