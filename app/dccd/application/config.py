@@ -212,7 +212,7 @@ def load_config(path: PathLike | None = None, *, data_path: PathLike | None = No
     ConfigError
         The file is missing, cannot be read, or has something in it that makes no sense: says where.
     """
-    file = Path(path).expanduser() if path is not None else default_config_path()
+    file = (Path(path).expanduser() if path is not None else default_config_path()).absolute()
     named = path is not None or "DCCD_CONFIG" in os.environ
     try:
         text = file.read_text(encoding="utf-8")
