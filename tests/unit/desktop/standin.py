@@ -1,7 +1,8 @@
 """A stand-in for the window's process: the same lines over the same pipes, and no window.
 
 Run as ``python standin.py LOG [FAULT]``; each line it is sent is appended to the file LOG. FAULT is one of
-``dies`` (before it is ready), ``mute`` (never ready), ``deaf`` (ignores Quit and the end of its input).
+``dies`` (before it is ready), ``mute`` (never ready), ``deaf`` (ignores Quit and the end of its input),
+``closed`` (by the person, before its page is loaded).
 """
 
 import os
@@ -28,6 +29,9 @@ def main(log: Path, fault: str = "") -> None:
             case protocol.Open():
                 if fault != "mute":
                     say(protocol.Shown())
+                    if fault == "closed":
+                        say(protocol.Closed())
+                        say(protocol.Hidden())
                     say(protocol.Ready())
             case protocol.Show() | protocol.Raise():
                 say(protocol.Shown())

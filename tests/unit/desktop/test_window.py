@@ -102,6 +102,14 @@ async def test_two_that_open_at_once_share_one_process(opened):
     assert opened.tickets() == ["ticket-1"]
 
 
+async def test_one_that_is_closed_while_it_loads_stays_away_until_asked_for_again(tmp_path):
+    opened = Opened(tmp_path / "log", ["closed"])
+    await opened.window.raise_()
+    await opened.window.raise_()
+    await opened.window.stop()
+    assert opened.commands()[1:] == [protocol.Raise(), protocol.Quit()]
+
+
 async def test_stopping_ends_the_process_without_calling_it_a_crash(opened):
     await opened.window.start()
     await opened.window.stop()

@@ -75,6 +75,7 @@ class DesktopWindow:
         self._child: WindowChild | None = None
         self._run: asyncio.Task[int] | None = None
         self._idle: asyncio.Task[None] | None = None
+        self._put_away = False  # by the person, since it was last asked for
 
     @property
     def pid(self) -> int | None:
@@ -100,9 +101,14 @@ class DesktopWindow:
         self._send(protocol.Show())
 
     async def raise_(self) -> None:
-        """Show the window and bring it before the others. Raises `WindowUnavailable`."""
+        """Show the window and bring it before the others. Raises `WindowUnavailable`.
+
+        One that the person closes while its page is still loading stays away.
+        """
+        self._put_away = False
         await self.start()
-        self._send(protocol.Raise())
+        if not self._put_away:
+            self._send(protocol.Raise())
 
     async def hide(self) -> None:
         """Hide the window, if there is one."""
@@ -153,6 +159,8 @@ class DesktopWindow:
         match event:
             case protocol.Shown():
                 self._stay_awake()
+            case protocol.Closed():
+                self._put_away = True
             case protocol.Hidden():
                 self._stay_awake()
                 self._idle = asyncio.create_task(self._end_when_idle(), name="window-idle")
