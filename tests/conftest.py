@@ -106,7 +106,8 @@ def display() -> Iterator[str]:
 
 def _wait_for_window_manager(environment: dict[str, str]) -> None:
     deadline = time.monotonic() + START_DEADLINE_S
-    while subprocess.run(["wmctrl", "-m"], env=environment, capture_output=True, check=False).returncode:
+    # The list of windows comes last, when it manages what there is; a window mapped before may stay unseen.
+    while subprocess.run(["wmctrl", "-l"], env=environment, capture_output=True, check=False).returncode:
         if time.monotonic() > deadline:
             pytest.fail(f"openbox did not manage the display within {START_DEADLINE_S} s")
         time.sleep(0.05)
