@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dccd.application.config import parse_config
 from dccd.application.events import ProgressEvent, StatusEvent
 from dccd.application.jobs import RunState
 from dccd.application.service import Service
 from dccd.application.service_factory import build_service
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import UnknownDataset
+from dccd.domain.errors import ConfigError, UnknownDataset
 from dccd.domain.timeutils import parse_time
 from tests.exchanges.binance import BinanceStandIn
 from tests.exchanges.engine import Fault, Response
@@ -168,3 +170,10 @@ async def test_a_start_before_the_exchange_began_asks_for_nothing_there(
     assert exchange.count(KLINES) <= 2
     assert await service.gaps(HOURLY) == []
     assert times_ns(service, HOURLY) == hours("2017-08-17T04:00", "2017-08-18")
+
+
+@pytest.mark.parametrize("setting", ['cron = "0 3 * * *"', 'trigger_kind = "cron"'])
+def test_fault_8_a_cron_expression_is_refused_not_ignored(setting: str) -> None:
+    text = f'[[jobs]]\nexchange = "binance"\npairs = ["BTC/USDT"]\nspan = "1h"\n{setting}\n'
+    with pytest.raises(ConfigError, match=r"line 5.*(cron|trigger_kind)"):
+        parse_config(text, Path("config.toml"))
