@@ -33,7 +33,8 @@ class What(StrEnum):
     ASKED = "asked"
     ABSENT = "absent"  # the exchange has nothing there; the cause says how that is known
     EMPTY = "empty"  # covered, without a row, in a period that has no file
-    LOST = "lost"  # was here once; the cause says what happened
+    LOST = "lost"  # was here once, or would have been; the cause says what happened
+    DOUBTED = "doubted"  # what is stored there is not believed any more; the cause says why
 
 
 class CoverageDb:
@@ -91,6 +92,14 @@ class CoverageDb:
         return {
             cause: intervals for (kind, cause), intervals in self._of(dataset) if kind is what and intervals
         }
+
+    def missed(self, dataset: DatasetId) -> dict[str, IntervalSet]:
+        """What was lost or is doubted, by cause."""
+        found: dict[str, IntervalSet] = {}
+        for (kind, cause), intervals in self._of(dataset):
+            if kind in (What.LOST, What.DOUBTED) and intervals:
+                found[cause] = found.get(cause, IntervalSet()) | intervals
+        return found
 
     def add(self, dataset: DatasetId, what: What, intervals: IntervalSet, cause: str = "") -> None:
         """Record intervals; durable when this returns.

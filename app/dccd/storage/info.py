@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
+from dccd.domain.gaps import GapCause
 
-NEVER_FETCHED = "never fetched"
+_PRIORITY = {cause.value: place for place, cause in enumerate(GapCause)}
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What was fetched whole, what was asked for, what the exchange is known not to have."""
+    """What was fetched whole and is believed, what was asked for, what the exchange is known not to have."""
 
     covered: IntervalSet
     asked: IntervalSet
@@ -26,7 +28,10 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Time that should be stored and is not: ``[start_ns, end_ns)``, and why."""
+    """Time that should be stored and is not: ``[start_ns, end_ns)``, and why.
+
+    `cause` is one of :class:`~dccd.domain.gaps.GapCause`, or what an older program wrote.
+    """
 
     start_ns: int
     end_ns: int
@@ -68,21 +73,22 @@ class DatasetInfo:
         return not self.gaps
 
 
-def find_gaps(coverage: Coverage, lost: dict[str, IntervalSet]) -> tuple[Gap, ...]:
+def find_gaps(coverage: Coverage, missed: Mapping[str, IntervalSet]) -> tuple[Gap, ...]:
     """What is missing, in order, each stretch with its cause.
 
     Parameters
     ----------
-    lost : dict of str to IntervalSet
-        By cause, what was stored once; it is missing whether asked for or not.
+    missed : mapping of str to IntervalSet
+        By cause, what was lost or is doubted; it is missing whether asked for or not, unless it is covered or
+        proven absent since. Where causes overlap, the first in :class:`~dccd.domain.gaps.GapCause` is told.
     """
     found: list[Gap] = []
     left = coverage.asked
-    for intervals in lost.values():
+    for intervals in missed.values():
         left |= intervals
     left = left - coverage.covered - coverage.absent
-    for cause, intervals in lost.items():
-        found += [Gap(*interval, cause) for interval in left & intervals]
-        left -= intervals
-    found += [Gap(*interval, NEVER_FETCHED) for interval in left]
+    for cause in sorted(missed, key=lambda cause: (_PRIORITY.get(cause, len(_PRIORITY)), cause)):
+        found += [Gap(*interval, cause) for interval in left & missed[cause]]
+        left -= missed[cause]
+    found += [Gap(*interval, GapCause.NEVER_FETCHED.value) for interval in left]
     return tuple(sorted(found, key=lambda gap: gap.start_ns))

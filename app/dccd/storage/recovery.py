@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dccd.domain.errors import CorruptFile, StorageError
+from dccd.domain.gaps import GapCause
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import FILE_NAME, CoverageDb, What
 from dccd.storage.footer import FileInfo
@@ -99,7 +100,7 @@ def quarantine_file(
     if dataset is None or (period := layout.period_named(dataset, place.stem)) is None:
         return
     lost = known.footer.covered if known else coverage.get(dataset, What.ASKED).clip(*period.interval)
-    coverage.add(dataset, What.LOST, lost, "put aside: its file could not be read")
+    coverage.add(dataset, What.LOST, lost, GapCause.PUT_ASIDE.value)
 
 
 def scan_journals(

@@ -12,6 +12,7 @@ import pyarrow as pa
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError, UnknownDataset
+from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.catalog import Catalog
@@ -125,8 +126,9 @@ class Store:
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
         covered = self._catalog.covered(dataset) | self.unpublished.covered(dataset)
+        covered |= self._coverage.get(dataset, What.EMPTY)
         return Coverage(
-            covered | self._coverage.get(dataset, What.EMPTY),
+            covered - self._coverage.get(dataset, What.DOUBTED),
             self._coverage.get(dataset, What.ASKED),
             self._coverage.get(dataset, What.ABSENT),
         )
@@ -139,6 +141,20 @@ class Store:
     def add_absent(self, dataset: DatasetId, interval: Interval, cause: str) -> None:
         """Record that the exchange is proven to have nothing in ``[start_ns, end_ns)``."""
         self._coverage.add(dataset, What.ABSENT, interval_set(interval), cause)
+        self.changed(dataset)
+
+    def add_lost(self, dataset: DatasetId, interval: Interval, cause: GapCause) -> None:
+        """Record that ``[start_ns, end_ns)`` was to be recorded and was not: a gap until it is covered."""
+        self._coverage.add(dataset, What.LOST, interval_set(interval), cause.value)
+        self.changed(dataset)
+
+    def add_doubt(self, dataset: DatasetId, interval: Interval, cause: GapCause) -> None:
+        """Record that what is stored of ``[start_ns, end_ns)`` is not believed any more.
+
+        It is not covered, but a gap, until pages of :meth:`begin_backfill` replace it. The rows stay until
+        then.
+        """
+        self._coverage.add(dataset, What.DOUBTED, interval_set(interval), cause.value)
         self.changed(dataset)
 
     def begin_backfill(self, dataset: DatasetId, run_id: str, *, source: str) -> BackfillLog:
@@ -300,7 +316,7 @@ class Store:
             coverage.covered,
             coverage.asked,
             coverage.absent,
-            find_gaps(coverage, self._coverage.causes(dataset, What.LOST)),
+            find_gaps(coverage, self._coverage.missed(dataset)),
             max((info.mtime_ns for info in infos), default=0),
         )
 

@@ -11,8 +11,8 @@ import pytest
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DataFolderLocked, DataFolderUnusable, StorageError, UnknownDataset, UsageError
+from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import HOUR_NS, MINUTE_NS
-from dccd.storage.info import NEVER_FETCHED
 from dccd.storage.lock import holder
 from dccd.storage.store import Store
 
@@ -128,12 +128,32 @@ def test_gaps_inside_a_file_are_found_with_causes(store: Store) -> None:
     assert (gap.start_ns, gap.end_ns, gap.cause) == (
         FEB + 20 * MINUTE_NS,
         FEB + 40 * MINUTE_NS,
-        NEVER_FETCHED,
+        GapCause.NEVER_FETCHED,
     )
     assert not store.info(BARS).complete
     store.add_absent(BARS, Interval(gap.start_ns, gap.end_ns), "listed later")
     assert store.info(BARS).complete
     assert store.coverage(BARS).absent == span(20, 40)
+
+
+def test_a_gap_is_put_down_to_what_is_known_of_it(store: Store) -> None:
+    store.add_asked(BARS, Interval(FEB, FEB + HOUR_NS))
+    fill(store, 0, 50)
+    for first, last, cause in (
+        (0, 10, GapCause.DISCONNECTED),  # covered since
+        (40, 57, GapCause.COLLECTOR_DOWN),
+        (55, 58, GapCause.DISK_FULL),
+        (70, 80, GapCause.EXCHANGE_DOWN),  # not asked for
+    ):
+        store.add_lost(BARS, *span(first, last), cause)
+    store.add_doubt(BARS, *span(45, 56), GapCause.DIFFERS)
+    assert [((gap.start_ns - FEB) // MINUTE_NS, gap.cause) for gap in store.gaps(BARS)] == [
+        (45, "differs from the exchange"),
+        (56, "the disk was full"),
+        (58, "never fetched"),
+        (70, "the exchange was down"),
+    ]
+    assert store.coverage(BARS).covered == span(0, 45)
 
 
 def test_what_was_not_asked_for_is_no_gap(store: Store) -> None:
