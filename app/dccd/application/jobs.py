@@ -12,7 +12,7 @@ from dccd.domain.span import Span
 from dccd.domain.timeutils import parse_time
 from dccd.domain.types import DataType, Transport
 
-Operation: TypeAlias = Literal["backfill", "export"]
+Operation: TypeAlias = Literal["backfill", "export", "verify", "check", "audit", "adopt"]
 LOG_TAIL_MAX = 200
 
 
@@ -189,8 +189,12 @@ class JobRun(BaseModel):
         Id of the dataset, once the symbol is resolved.
     start_ns, end_ns : int or None
         The range of a backfill, half-open, once words such as "last" are resolved.
+    target : JobTarget or None
+        None where it is about no single dataset.
     params : dict
         What it was started with, JSON: for a backfill the fields of :class:`JobParams`.
+    result : dict or None
+        What came of it, JSON, for operations that find something out.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -198,7 +202,7 @@ class JobRun(BaseModel):
     run_id: str
     spec_id: str
     operation: Operation
-    target: JobTarget
+    target: JobTarget | None = None
     dataset: str | None = None
     start_ns: int | None = None
     end_ns: int | None = None
@@ -210,4 +214,5 @@ class JobRun(BaseModel):
     rows_written: int = 0
     error: RunError | None = None
     progress: Progress | None = None
+    result: dict[str, Any] | None = None
     log_tail: list[str] = []

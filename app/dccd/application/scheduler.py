@@ -14,6 +14,7 @@ from dccd.application.jobs import JobRun, JobSpec, JobTarget, RunState
 from dccd.application.operations.backfill import backfill
 from dccd.application.operations.export import export, new_export_run
 from dccd.application.operations.plan import Registry, resolve
+from dccd.application.operations.recorded import Work, recorded
 from dccd.application.runs import RunRecorder, interrupted, new_run
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UnknownRun
@@ -117,11 +118,9 @@ class Scheduler:
             )
 
         async with self._submitting:
-            for live in self._live.values():
-                same = (live.run.operation, live.run.dataset, live.run.params)
-                if same == ("backfill", run.dataset, run.params) and not live.stop.is_set():
-                    return Submission(live.run.run_id, "already-running")
-            return await self._launch(run, dataset.exchange, operation, self._turns[dataset])
+            return self._same(run) or await self._launch(
+                run, dataset.exchange, operation, self._turns[dataset]
+            )
 
     async def submit_export(
         self,
@@ -150,6 +149,36 @@ class Scheduler:
 
         async with self._submitting:
             return await self._launch(run, "export", operation, asyncio.Lock())
+
+    async def submit_work(self, run: JobRun, work: Work, *, slot: str = "disk") -> Submission:
+        """Start some work as a run, unless the same of the same has not ended: then that is the run.
+
+        Work about one dataset and backfills of it take turns.
+
+        Parameters
+        ----------
+        slot : str
+            What it keeps busy: an exchange's name, or the disk.
+        """
+        turn = self._turns[DatasetId.parse(run.dataset)] if run.dataset else asyncio.Lock()
+
+        def operation(stop: asyncio.Event) -> Coroutine[Any, Any, object]:
+            return recorded(run, work, runs_store=self._runs_store, events=self._events, stop_event=stop)
+
+        async with self._submitting:
+            return self._same(run) or await self._launch(run, slot, operation, turn)
+
+    def _same(self, run: JobRun) -> Submission | None:
+        """The run that does already what this one is to do."""
+        for live in self._live.values():
+            same = (live.run.operation, live.run.dataset, live.run.params)
+            if same == (run.operation, run.dataset, run.params) and not live.stop.is_set():
+                return Submission(live.run.run_id, "already-running")
+        return None
+
+    def busy(self, dataset: DatasetId) -> JobRun | None:
+        """A run about this dataset that has not ended, None when there is none."""
+        return next((live.run for live in self._live.values() if live.run.dataset == str(dataset)), None)
 
     async def _launch(self, run: JobRun, slot: str, operation: Operation, turn: asyncio.Lock) -> Submission:
         await self._runs_store.save(run)

@@ -212,6 +212,7 @@ class Service:
                 end_ns=asked.end_ns,
             )
             return Submission(run_id, "started")
+        assert run.target is not None, "a backfill is about one dataset"
         return await self.scheduler.submit(JobSpec.backfill(run.target, JobParams.model_validate(run.params)))
 
     async def export(

@@ -403,7 +403,7 @@ export interface RunCancelled {
   status: "cancelling";
 }
 
-/** A run with the end of its log. */
+/** A run with the end of its log, and what came of it where it finds something out. */
 export interface RunDetail {
   run_id: string;
   spec_id: string | null;
@@ -422,6 +422,7 @@ export interface RunDetail {
   error: RunError | null;
   progress: RunProgress | null;
   params: Record<string, JsonValue>;
+  result: Record<string, JsonValue> | null;
   log_tail: string[];
 }
 

@@ -173,18 +173,20 @@ def run(made: JobRun) -> models.Run:
 
 def run_detail(made: JobRun) -> models.RunDetail:
     """A run with the end of its log."""
-    return models.RunDetail(**_run_fields(made), log_tail=made.log_tail)
+    return models.RunDetail(**_run_fields(made), result=made.result, log_tail=made.log_tail)
 
 
 def _run_fields(made: JobRun) -> dict[str, Any]:
+    target = made.target
+    symbol = None if target is None else target.symbol
     return {
         "run_id": made.run_id,
         "spec_id": made.spec_id,
         "operation": made.operation,
-        "exchange": made.target.exchange,
-        "symbol": str(DatasetId.parse(made.dataset).symbol) if made.dataset else made.target.symbol,
-        "data_type": made.target.data_type,
-        "span": made.target.span,
+        "exchange": None if target is None else target.exchange,
+        "symbol": str(DatasetId.parse(made.dataset).symbol) if made.dataset else symbol,
+        "data_type": None if target is None else target.data_type,
+        "span": None if target is None else target.span,
         "dataset": made.dataset,
         "state": made.state,
         "start_ms": maybe_ms(made.start_ns),

@@ -421,8 +421,9 @@ class Run(Answer):
 
 
 class RunDetail(Run):
-    """A run with the end of its log."""
+    """A run with the end of its log, and what came of it where it finds something out."""
 
+    result: dict[str, JsonValue] | None
     log_tail: list[str]
 
 
