@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from dccd.domain.errors import CorruptFile, StorageError
 from dccd.domain.gaps import GapCause
@@ -15,54 +14,99 @@ from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.journal import SUFFIX, Journal
 from dccd.storage.layout import Layout
+from dccd.storage.quarantine import Quarantine
 from dccd.storage.unpublished import Unpublished
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that could not be read, and where it is kept."""
+class RecoveryProgress(NamedTuple):
+    """How far the recovery of a data folder is.
 
-    text: str
-    kept: Path | None = None
+    Attributes
+    ----------
+    step : str
+        What it does, in words.
+    done, total : int
+        Of this step, in its own units; a total of 0 is not known yet.
+    """
+
+    step: str
+    done: int
+    total: int
 
 
-class Quarantine:
-    """The folder for what cannot be read: moved there, named, reported, never dropped."""
+class Recovery:
+    """What has to be done once after a data folder was opened, before anything it says is right. Thread-safe.
 
-    def __init__(self, fs: FileSystem, layout: Layout, clock: Callable[[], float] = time.time) -> None:
-        self._fs, self._layout, self._clock = fs, layout, clock
-        self.problems: list[Problem] = []
+    Whoever needs it :meth:`ensure` s it: the first does it, the others wait. One that failed is done again by
+    the next who needs it.
+    """
 
-    def move(self, path: Path, why: str) -> None:
-        """Put a file aside."""
-        kept = self._place(path.relative_to(self._layout.data_path).as_posix())
-        with in_words(f"putting {path.name} aside"):
-            self._fs.replace(path, kept)
-            self._fs.sync_folder(kept.parent)
-            self._fs.sync_folder(path.parent)
-        self.problems.append(Problem(f"{why} It was put aside.", kept))
+    def __init__(
+        self,
+        fs: FileSystem,
+        layout: Layout,
+        quarantine: Quarantine,
+        catalog: Catalog,
+        coverage: CoverageDb,
+        unpublished: Unpublished,
+    ) -> None:
+        self._fs, self._layout, self._quarantine = fs, layout, quarantine
+        self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
+        self._turn = threading.Lock()
+        self._progress: RecoveryProgress | None = RecoveryProgress("starting", 0, 0)
+        self._over = self._stopped = False
 
-    def keep(self, name: str, data: bytes, why: str) -> None:
-        """Put bytes aside, in a file of their own."""
-        kept = self._place(name)
-        with in_words(f"putting {name} aside"):
-            file = self._fs.create(kept)
+    @property
+    def progress(self) -> RecoveryProgress | None:
+        """How far it is; None once it ended, well or not."""
+        return self._progress
+
+    @property
+    def over(self) -> bool:
+        """Whether it was done."""
+        return self._over
+
+    def ensure(self) -> None:
+        """Return once it is done, doing it where nobody did.
+
+        Raises
+        ------
+        StorageError
+            The disk refused, or the folder is being closed.
+        """
+        if self._over:
+            return
+        with self._turn:
+            if self._over:
+                return
             try:
-                file.append(data)
-                file.sync()
+                self._recover()
             finally:
-                file.close()
-            self._fs.sync_folder(kept.parent)
-        self.problems.append(Problem(why, kept))
+                self._progress = None
+            self._over = True
 
-    def _place(self, name: str) -> Path:
-        """A name not yet taken, which says when and where from."""
-        stem = f"{int(self._clock())}-{name.replace('/', '~')}"
-        taken = {entry.name for entry in self._fs.entries(self._layout.quarantine)}
-        number = 0
-        while (found := f"{stem}.{number}" if number else stem) in taken:
-            number += 1
-        return self._layout.quarantine / found
+    def stop(self) -> None:
+        """End it where it stands; returns when it has ended. The next start begins again."""
+        self._stopped = True
+        with self._turn:
+            pass
+
+    def _recover(self) -> None:
+        self._at("clearing unfinished files")
+        clear_tmp(self._fs, self._layout)
+        self._at("comparing files with the index")
+        self._catalog.refresh(self._put_aside)
+        self._at("reading journals")
+        scan_journals(self._fs, self._layout, self._quarantine, self._catalog, self._unpublished)
+        self._unpublished.retire()  # those that died between their last file and their own end
+
+    def _put_aside(self, path: str, error: CorruptFile, known: FileInfo | None) -> None:
+        quarantine_file(self._layout, self._quarantine, self._coverage, path, error, known)
+
+    def _at(self, step: str, done: int = 0, total: int = 0) -> None:
+        if self._stopped:
+            raise StorageError("The data folder was closed while it was being recovered.")
+        self._progress = RecoveryProgress(step, done, total)
 
 
 def clear_tmp(fs: FileSystem, layout: Layout) -> None:

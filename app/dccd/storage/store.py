@@ -11,28 +11,22 @@ import pyarrow as pa
 
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import CorruptFile, StorageError, UnknownDataset
+from dccd.domain.errors import CorruptFile, StorageError
 from dccd.domain.gaps import GapCause
-from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What, interval_set
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, RealFileSystem, in_words
-from dccd.storage.info import Coverage, DatasetInfo, Gap, find_gaps
+from dccd.storage.holdings import Holdings
+from dccd.storage.info import Coverage, DatasetInfo, Gap
 from dccd.storage.journal import Journal
 from dccd.storage.layout import Layout, prepare, refuse_foreign
 from dccd.storage.lock import FolderLock, acquire
 from dccd.storage.publish import Publisher
+from dccd.storage.quarantine import Problem, Quarantine
 from dccd.storage.reader import checked_columns, read_rows
-from dccd.storage.recovery import (
-    Problem,
-    Quarantine,
-    clear_tmp,
-    open_coverage,
-    quarantine_file,
-    scan_journals,
-)
+from dccd.storage.recovery import Recovery, RecoveryProgress, open_coverage, quarantine_file
 from dccd.storage.unpublished import Unpublished
 
 
@@ -51,26 +45,30 @@ class Store:
         self.unpublished = Unpublished()
         self._fs, self._layout, self._lock = fs, layout, lock
         self._mutex = threading.Lock()
-        self._infos: dict[DatasetId, DatasetInfo] = {}
-        self._changes = 0
         self._closed = False
         self._quarantine = Quarantine(fs, layout)
-        clear_tmp(fs, layout)
         self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
         self._catalog = Catalog(fs, layout)
-        self._catalog.refresh(self._put_aside)
-        scan_journals(fs, layout, self._quarantine, self._catalog, self.unpublished)
-        self.unpublished.retire()  # those that died between their last file and their own end
+        self._holdings = Holdings(self._catalog, self._coverage, self.unpublished)
+        self._recovery = Recovery(
+            fs, layout, self._quarantine, self._catalog, self._coverage, self.unpublished
+        )
         self._publisher = Publisher(
             fs, layout, self._catalog, self._coverage, self.unpublished, self._put_aside_published
         )
 
     @classmethod
-    def open(cls, data_path: Path, *, fs: FileSystem | None = None) -> Self:
+    def open(cls, data_path: Path, *, fs: FileSystem | None = None, recover: bool = True) -> Self:
         """Open a data folder, made when missing, and recover what the last process left.
 
         What its journals hold counts at once in :meth:`coverage` and :meth:`read`; call :meth:`publish` to
         have it in files.
+
+        Parameters
+        ----------
+        recover : bool
+            False returns at once, for the caller to :meth:`recover` beside other work. Until that is over
+            :meth:`inventory` says what was known to the last process, and whatever must be right waits.
 
         Raises
         ------
@@ -84,10 +82,36 @@ class Store:
         prepare(fs, layout)
         lock = acquire(fs, layout)
         try:
-            return cls(fs, layout, lock)
+            store = cls(fs, layout, lock)
         except BaseException:
             lock.release()
             raise
+        if recover:
+            try:
+                store.recover()
+            except BaseException:
+                store.close()
+                raise
+        return store
+
+    def recover(self) -> None:
+        """Do what a start has to do before anything said of the data is right; once is enough.
+
+        Whatever waits for it, and finds that nobody does it or that it failed, does it itself.
+
+        Raises
+        ------
+        StorageError
+            The disk refused, or the store was closed meanwhile.
+        """
+        if not self._recovery.over:
+            self._recovery.ensure()
+            self._holdings.changed()
+
+    @property
+    def recovering(self) -> RecoveryProgress | None:
+        """How far :meth:`recover` is, None when it has ended, well or not."""
+        return self._recovery.progress
 
     @staticmethod
     def exists(data_path: Path) -> bool:
@@ -113,6 +137,7 @@ class Store:
             if self._closed:
                 return
             self._closed = True
+        self._recovery.stop()
         self.unpublished.close()
         self._catalog.close()
         self._coverage.close()
@@ -125,13 +150,8 @@ class Store:
 
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
-        covered = self._catalog.covered(dataset) | self.unpublished.covered(dataset)
-        covered |= self._coverage.get(dataset, What.EMPTY)
-        return Coverage(
-            covered - self._coverage.get(dataset, What.DOUBTED),
-            self._coverage.get(dataset, What.ASKED),
-            self._coverage.get(dataset, What.ABSENT),
-        )
+        self.recover()
+        return self._holdings.coverage(dataset)
 
     def add_asked(self, dataset: DatasetId, interval: Interval) -> None:
         """Record that ``[start_ns, end_ns)`` is wanted; what of it is not covered is a gap."""
@@ -165,6 +185,7 @@ class Store:
         source : str
             Where the rows come from, kept in the files' provenance.
         """
+        self.recover()
         return BackfillLog(self, dataset, run_id, source)
 
     def read(
@@ -199,7 +220,8 @@ class Store:
             While iterating: a file cannot be read.
         """
         names = checked_columns(dataset, columns)
-        self._require(dataset)
+        self.recover()
+        self._holdings.require(dataset)
         return self._read(dataset, start_ns, end_ns, names)
 
     def _read(
@@ -218,19 +240,12 @@ class Store:
         UnknownDataset
             Nothing is known of it.
         """
-        self._require(dataset)
-        with self._mutex:
-            found, changes = self._infos.get(dataset), self._changes
-        if found is None:
-            found = self._describe(dataset)
-            with self._mutex:
-                if changes == self._changes:  # else it may be out of date already
-                    self._infos[dataset] = found
-        return found
+        self.recover()
+        return self._holdings.info(dataset)
 
     def inventory(self) -> list[DatasetInfo]:
-        """All datasets at a glance, by id, from memory."""
-        return [self.info(dataset) for dataset in sorted(self._known(), key=str)]
+        """All datasets at a glance, by id, from memory; waits for nothing."""
+        return [self._holdings.info(dataset) for dataset in self._holdings.datasets()]
 
     def gaps(self, dataset: DatasetId) -> list[Gap]:
         """What is missing of a dataset, in order, with causes.
@@ -246,6 +261,7 @@ class Store:
         self, dataset: DatasetId, start_ns: int | None = None, end_ns: int | None = None
     ) -> list[FileInfo]:
         """The published files whose periods touch ``[start_ns, end_ns)``, in order of time."""
+        self.recover()
         return [
             info
             for info in self._catalog.files(dataset)
@@ -271,6 +287,7 @@ class Store:
         DiskFull, StorageError
             What is not in files stays in the journals; nothing is lost.
         """
+        self.recover()
         for each in [dataset] if dataset is not None else self.unpublished.datasets():
             try:
                 self._publisher.publish(each, before_ns)
@@ -279,9 +296,7 @@ class Store:
 
     def changed(self, dataset: DatasetId) -> None:
         """Forget what was remembered of a dataset at a glance."""
-        with self._mutex:
-            self._infos.pop(dataset, None)
-            self._changes += 1
+        self._holdings.changed(dataset)
 
     def new_journal(self) -> Journal:
         """A journal for one writer."""
@@ -290,35 +305,6 @@ class Store:
         journal = Journal.create(self._fs, self._layout.journals)
         self.unpublished.begin(journal)
         return journal
-
-    def _known(self) -> set[DatasetId]:
-        return {*self._catalog.datasets(), *self.unpublished.datasets(), *self._coverage.datasets()}
-
-    def _require(self, dataset: DatasetId) -> None:
-        if not (
-            self._catalog.files(dataset) or self.unpublished.knows(dataset) or self._coverage.knows(dataset)
-        ):
-            raise UnknownDataset(f"Nothing is stored of {dataset}. Download it first.")
-
-    def _describe(self, dataset: DatasetId) -> DatasetInfo:
-        coverage = self.coverage(dataset)
-        pending, infos = self.unpublished.pending(dataset), self._catalog.files(dataset)
-        bounds = [(info.first_ns, info.last_ns) for info in infos]
-        if pending is not None:
-            bounds.append((pending.first_us * US_NS, pending.last_us * US_NS))
-        return DatasetInfo(
-            dataset,
-            sum(info.rows for info in infos) + (pending.rows if pending else 0),
-            sum(info.size_bytes for info in infos),
-            min((first for first, _ in bounds), default=None),
-            max((last for _, last in bounds), default=None),
-            len(infos),
-            coverage.covered,
-            coverage.asked,
-            coverage.absent,
-            find_gaps(coverage, self._coverage.missed(dataset)),
-            max((info.mtime_ns for info in infos), default=0),
-        )
 
     def _put_aside(self, path: str, error: CorruptFile, known: FileInfo | None) -> None:
         quarantine_file(self._layout, self._quarantine, self._coverage, path, error, known)

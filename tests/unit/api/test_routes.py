@@ -19,7 +19,7 @@ from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UsageError
 from dccd.interfaces.server import LocalServer
-from dccd.storage.recovery import Problem
+from dccd.storage.quarantine import Problem
 from tests.exchanges.binance import BinanceStandIn
 from tests.unit.api.running import Running, client, config, running
 

@@ -1,0 +1,96 @@
+"""What is held of each dataset, at a glance: from files, journals and the coverage database, in memory."""
+
+from __future__ import annotations
+
+import threading
+
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import UnknownDataset
+from dccd.domain.timeutils import US_NS
+from dccd.storage.catalog import Catalog
+from dccd.storage.coverage_db import CoverageDb, What
+from dccd.storage.info import Coverage, DatasetInfo, find_gaps
+from dccd.storage.unpublished import Unpublished
+
+
+class Holdings:
+    """Coverage and glances of all datasets; a glance is remembered until the dataset changes. Thread-safe."""
+
+    def __init__(self, catalog: Catalog, coverage: CoverageDb, unpublished: Unpublished) -> None:
+        self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
+        self._mutex = threading.Lock()
+        self._infos: dict[DatasetId, DatasetInfo] = {}
+        self._changes = 0
+
+    def datasets(self) -> list[DatasetId]:
+        """All datasets of which anything is known, by id."""
+        known = {*self._catalog.datasets(), *self._unpublished.datasets(), *self._coverage.datasets()}
+        return sorted(known, key=str)
+
+    def require(self, dataset: DatasetId) -> None:
+        """Refuse a dataset of which nothing is known.
+
+        Raises
+        ------
+        UnknownDataset
+        """
+        if not (
+            self._catalog.files(dataset) or self._unpublished.knows(dataset) or self._coverage.knows(dataset)
+        ):
+            raise UnknownDataset(f"Nothing is stored of {dataset}. Download it first.")
+
+    def coverage(self, dataset: DatasetId) -> Coverage:
+        """What was fetched whole and is believed, asked for, and known to be absent."""
+        covered = self._catalog.covered(dataset) | self._unpublished.covered(dataset)
+        covered |= self._coverage.get(dataset, What.EMPTY)
+        return Coverage(
+            covered - self._coverage.get(dataset, What.DOUBTED),
+            self._coverage.get(dataset, What.ASKED),
+            self._coverage.get(dataset, What.ABSENT),
+        )
+
+    def info(self, dataset: DatasetId) -> DatasetInfo:
+        """A dataset at a glance.
+
+        Raises
+        ------
+        UnknownDataset
+        """
+        self.require(dataset)
+        with self._mutex:
+            found, changes = self._infos.get(dataset), self._changes
+        if found is None:
+            found = self._describe(dataset)
+            with self._mutex:
+                if changes == self._changes:  # else it may be out of date already
+                    self._infos[dataset] = found
+        return found
+
+    def changed(self, dataset: DatasetId | None = None) -> None:
+        """Forget what was remembered of a dataset, or of all."""
+        with self._mutex:
+            if dataset is None:
+                self._infos.clear()
+            else:
+                self._infos.pop(dataset, None)
+            self._changes += 1
+
+    def _describe(self, dataset: DatasetId) -> DatasetInfo:
+        coverage = self.coverage(dataset)
+        pending, infos = self._unpublished.pending(dataset), self._catalog.files(dataset)
+        bounds = [(info.first_ns, info.last_ns) for info in infos]
+        if pending is not None:
+            bounds.append((pending.first_us * US_NS, pending.last_us * US_NS))
+        return DatasetInfo(
+            dataset,
+            sum(info.rows for info in infos) + (pending.rows if pending else 0),
+            sum(info.size_bytes for info in infos),
+            min((first for first, _ in bounds), default=None),
+            max((last for _, last in bounds), default=None),
+            len(infos),
+            coverage.covered,
+            coverage.asked,
+            coverage.absent,
+            find_gaps(coverage, self._coverage.missed(dataset)),
+            max((info.mtime_ns for info in infos), default=0),
+        )

@@ -1,0 +1,58 @@
+"""What cannot be read is kept: moved to one folder, named after where it was, and reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dccd.storage.fs import FileSystem, in_words
+from dccd.storage.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that a person should know of the data folder, and where what it is about is kept."""
+
+    text: str
+    kept: Path | None = None
+
+
+class Quarantine:
+    """The folder for what cannot be read: moved there, named, reported, never dropped."""
+
+    def __init__(self, fs: FileSystem, layout: Layout, clock: Callable[[], float] = time.time) -> None:
+        self._fs, self._layout, self._clock = fs, layout, clock
+        self.problems: list[Problem] = []
+
+    def move(self, path: Path, why: str) -> None:
+        """Put a file aside."""
+        kept = self._place(path.relative_to(self._layout.data_path).as_posix())
+        with in_words(f"putting {path.name} aside"):
+            self._fs.replace(path, kept)
+            self._fs.sync_folder(kept.parent)
+            self._fs.sync_folder(path.parent)
+        self.problems.append(Problem(f"{why} It was put aside.", kept))
+
+    def keep(self, name: str, data: bytes, why: str) -> None:
+        """Put bytes aside, in a file of their own."""
+        kept = self._place(name)
+        with in_words(f"putting {name} aside"):
+            file = self._fs.create(kept)
+            try:
+                file.append(data)
+                file.sync()
+            finally:
+                file.close()
+            self._fs.sync_folder(kept.parent)
+        self.problems.append(Problem(why, kept))
+
+    def _place(self, name: str) -> Path:
+        """A name not yet taken, which says when and where from."""
+        stem = f"{int(self._clock())}-{name.replace('/', '~')}"
+        taken = {entry.name for entry in self._fs.entries(self._layout.quarantine)}
+        number = 0
+        while (found := f"{stem}.{number}" if number else stem) in taken:
+            number += 1
+        return self._layout.quarantine / found
