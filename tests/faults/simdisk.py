@@ -22,7 +22,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dccd.storage.fs import Bytes, Entry
+from dccd.storage.fs import Bytes, Entry, Usage
 
 _IDS = count()
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10))}
@@ -148,6 +148,10 @@ class SimDisk:
             return None
         self._locked.add(str(path))
         return SimLock(self, str(path))
+
+    def usage(self, path: Path) -> Usage:
+        self._alive()
+        return Usage(1 << 40, 1 << 40)
 
     def database(self, path: Path, *, durable: bool) -> sqlite3.Connection:
         self._alive()

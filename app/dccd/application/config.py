@@ -45,12 +45,15 @@ class SettingsConfig(_Section):
         How times are shown; they are stored in UTC.
     runs_retention_days : int
         How long the history of runs is kept.
+    free_space_floor_gb : float
+        Downloads wait while the disk has less free than this many gigabytes (10⁹ bytes).
     """
 
     data_path: str | None = None
     theme: Literal["system", "light", "dark"] = "system"
     timezone: Literal["UTC", "local"] = "UTC"
     runs_retention_days: int = Field(default=90, ge=1)
+    free_space_floor_gb: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
 
 class SourceConfig(BaseModel):

@@ -15,6 +15,7 @@ from dccd.application.operations.backfill import backfill
 from dccd.application.operations.export import export, new_export_run
 from dccd.application.operations.plan import Registry, resolve
 from dccd.application.operations.recorded import Work, recorded
+from dccd.application.room import RoomWatch
 from dccd.application.runs import RunRecorder, interrupted, new_run
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UnknownRun
@@ -51,6 +52,8 @@ class Scheduler:
     ----------
     registry, store, runs_store, events
         What the operations work with.
+    room : RoomWatch, optional
+        Downloads wait while it says that the disk has too little.
     runs_per_exchange : int
         More than these wait as pending: they would only share one allowance.
     """
@@ -62,9 +65,10 @@ class Scheduler:
         runs_store: RunsStore[JobRun],
         events: EventBus,
         *,
+        room: RoomWatch | None = None,
         runs_per_exchange: int = RUNS_PER_EXCHANGE,
     ) -> None:
-        self._registry, self._store = registry, store
+        self._registry, self._store, self._room = registry, store, room
         self._runs_store, self._events = runs_store, events
         self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(runs_per_exchange))
         self._turns: dict[DatasetId, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -113,6 +117,7 @@ class Scheduler:
                 store=self._store,
                 runs_store=self._runs_store,
                 events=self._events,
+                room=self._room,
                 stop_event=stop,
                 run_id=run.run_id,
             )

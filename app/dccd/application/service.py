@@ -25,6 +25,7 @@ from dccd.application.operations.inventory import inventory
 from dccd.application.operations.plan import Plan, Registry
 from dccd.application.operations.read import RowsPage, check_bounds, rows
 from dccd.application.requests import BackfillRequest, DatasetRequest
+from dccd.application.room import RoomWatch
 from dccd.application.scheduler import Scheduler, Submission
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
@@ -35,6 +36,7 @@ from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS
 from dccd.storage.export import Format
 from dccd.storage.info import DatasetInfo, Gap
+from dccd.storage.room import Room
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
@@ -60,7 +62,7 @@ class Service:
     ----------
     config : AppConfig
     events : EventBus
-    registry, store, runs, scheduler
+    registry, store, runs, scheduler, room
         There once it is started.
     """
 
@@ -68,6 +70,7 @@ class Service:
     store: Store
     runs: RunsStore[JobRun]
     scheduler: Scheduler
+    room: RoomWatch
 
     def __init__(self, config: AppConfig, open_parts: Callable[[AppConfig], Awaitable[Parts]]) -> None:
         self.config = config
@@ -94,7 +97,8 @@ class Service:
             opened.push_async_callback(self.runs.close)
             for exchange in self.registry.ids():
                 opened.push_async_callback(self.registry.get(exchange).aclose)
-            self.scheduler = Scheduler(self.registry, self.store, self.runs, self.events)
+            self.room = RoomWatch(self._measure_room)
+            self.scheduler = Scheduler(self.registry, self.store, self.runs, self.events, room=self.room)
             await self.scheduler.start()
             kept_ns = self.config.settings.runs_retention_days * DAY_NS
             await self.runs.delete_before(time.time_ns() - kept_ns)
@@ -102,6 +106,9 @@ class Service:
             opened.push_async_callback(asyncio.wait, (publishing,))
             opened.push_async_callback(self.scheduler.stop)
             self._opened = opened.pop_all()
+
+    def _measure_room(self) -> Room:
+        return self.store.room(round(self.config.settings.free_space_floor_gb * 1e9))
 
     async def _publish_what_was_left(self) -> None:
         """Write into files what an earlier process left in its journals."""

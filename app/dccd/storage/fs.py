@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import sys
 import threading
@@ -38,6 +39,13 @@ class Entry(NamedTuple):
     is_folder: bool
     size: int
     mtime_ns: int
+
+
+class Usage(NamedTuple):
+    """Room on a disk: what this user may still write, and all there is."""
+
+    free_bytes: int
+    total_bytes: int
 
 
 class SharingViolation(StorageError):
@@ -125,6 +133,10 @@ class FileSystem(Protocol):
 
     def sync_folder(self, path: Path) -> None:
         """Make the folder's names durable."""
+        ...
+
+    def usage(self, path: Path) -> Usage:
+        """Room on the disk that a folder lies on."""
         ...
 
     def lock(self, path: Path) -> Lock | None:
@@ -331,6 +343,11 @@ class RealFileSystem:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def usage(self, path: Path) -> Usage:
+        """See :meth:`FileSystem.usage`."""
+        found = shutil.disk_usage(_native(path))
+        return Usage(found.free, found.total)
 
     def lock(self, path: Path) -> Lock | None:
         """See :meth:`FileSystem.lock`."""

@@ -27,6 +27,7 @@ from dccd.storage.publish import Publisher
 from dccd.storage.quarantine import Problem, Quarantine
 from dccd.storage.reader import checked_columns, read_rows
 from dccd.storage.recovery import Recovery, RecoveryProgress, open_coverage, quarantine_file
+from dccd.storage.room import Room, hard_floor_bytes
 from dccd.storage.unpublished import Unpublished
 
 
@@ -293,6 +294,19 @@ class Store:
                 self._publisher.publish(each, before_ns)
             finally:
                 self.changed(each)
+
+    def room(self, soft_floor_bytes: int = 0) -> Room:
+        """Room on the disk; `soft_floor_bytes` is what a person wants kept free.
+
+        Raises
+        ------
+        StorageError
+            The disk cannot be asked.
+        """
+        with in_words(f"measuring the room for {self.data_path}"):
+            usage = self._fs.usage(self.data_path)
+        hard_floor = hard_floor_bytes(self._catalog, self.unpublished)
+        return Room(usage.free_bytes, usage.total_bytes, soft_floor_bytes, hard_floor)
 
     def changed(self, dataset: DatasetId) -> None:
         """Forget what was remembered of a dataset at a glance."""

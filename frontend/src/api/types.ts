@@ -144,10 +144,12 @@ export interface Depth {
   asks: [number, number][];
 }
 
-/** Room on the volume of the data folder. */
+/** Room on the volume of the data folder; below `floor_bytes` free, downloads wait. */
 export interface Disk {
   free_bytes: number;
   total_bytes: number;
+  floor_bytes: number;
+  state: "enough" | "low" | "full";
 }
 
 /** It was done; there is nothing more to say. */

@@ -14,6 +14,7 @@ from dccd.application.events import EventBus, InventoryEvent
 from dccd.application.jobs import JobRun, JobSpec, JobTarget, Progress, RunState
 from dccd.application.operations.meter import Meter
 from dccd.application.operations.plan import Registry, Work, find_work, resolve
+from dccd.application.room import RoomWatch
 from dccd.application.runs import RunRecorder, new_run, run_error
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
@@ -48,6 +49,7 @@ async def backfill(
     store: Store,
     runs_store: RunsStore[JobRun] | None = None,
     events: EventBus | None = None,
+    room: RoomWatch | None = None,
     stop_event: asyncio.Event | None = None,
     run_id: str | None = None,
 ) -> BackfillResult:
@@ -70,6 +72,8 @@ async def backfill(
     registry, store : SourceRegistry, Store
     runs_store, events : optional
         Where the run is recorded and told.
+    room : RoomWatch, optional
+        While it says that the disk has too little, nothing is fetched.
     stop_event : asyncio.Event, optional
         Set it to cancel; the page being written is finished.
     run_id : str, optional
@@ -86,7 +90,7 @@ async def backfill(
     await recorder.start()
     result: BackfillResult = {"run_id": run.run_id, "rows_written": 0}
     try:
-        prepared = _prepare(spec, registry, store, recorder, events, stop)
+        prepared = _prepare(spec, registry, store, recorder, events, room, stop)
         fetch = await _unless(stop, prepared, lambda: _tell_waiting(spec, registry, recorder))
         if fetch is not None:
             result |= {"start_ns": fetch.work.start_ns, "end_ns": fetch.work.end_ns}
@@ -108,6 +112,7 @@ async def _prepare(
     store: Store,
     recorder: RunRecorder,
     events: EventBus | None,
+    room: RoomWatch | None,
     stop: asyncio.Event,
 ) -> _Fetch:
     dataset, instrument = await resolve(spec.target, spec.params.depth, registry=registry)
@@ -115,7 +120,7 @@ async def _prepare(
     source = registry.get(dataset.exchange)
     work = await find_work(spec.params, dataset, instrument, source=source, store=store)
     recorder.run.start_ns, recorder.run.end_ns = work.start_ns, work.end_ns
-    return _Fetch(dataset, instrument, work, source, store, recorder, events, stop)
+    return _Fetch(dataset, instrument, work, source, store, recorder, events, room, stop)
 
 
 async def _tell_waiting(spec: JobSpec, registry: Registry, recorder: RunRecorder) -> None:
@@ -153,11 +158,12 @@ class _Fetch:
         store: Store,
         recorder: RunRecorder,
         events: EventBus | None,
+        room: RoomWatch | None,
         stop: asyncio.Event,
     ) -> None:
         self._dataset, self._instrument, self.work = dataset, instrument, work
         self._source, self._store = source, store
-        self._recorder, self._events, self._stop = recorder, events, stop
+        self._recorder, self._events, self._room, self._stop = recorder, events, room, stop
         self._meter = Meter(dataset, work.todo)
 
     async def run(self) -> None:
@@ -173,6 +179,7 @@ class _Fetch:
         writer = _Writer(log, self._dataset, lambda page: self._meter.add(page.rows, page.covered))
         try:
             for interval in self.work.todo:
+                await self._wait_for_room()
                 await self._fetch(interval, writer)
                 if self._stop.is_set():
                     self._recorder.log("Cancelled; what was fetched is stored.")
@@ -207,8 +214,16 @@ class _Fetch:
             async for page in wanted:
                 await writer.put(page)
                 await self._recorder.progress(self._meter.progress())
+                await self._wait_for_room()
         if not self._stop.is_set():
             self._meter.leave(interval)
+
+    async def _wait_for_room(self) -> None:
+        async def tell(waiting: str) -> None:
+            await self._recorder.progress(self._meter.progress(waiting))
+
+        if self._room is not None:
+            await self._room.wait(self._stop, tell)
 
     async def _until_stopped(self, pages: AsyncIterator[FetchedPage]) -> AsyncGenerator[FetchedPage, None]:
         """The pages, until the stop event is set; tells progress while the exchange makes it wait."""

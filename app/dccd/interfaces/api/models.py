@@ -89,10 +89,12 @@ class Done(Answer):
 
 
 class Disk(Answer):
-    """Room on the volume of the data folder."""
+    """Room on the volume of the data folder; below `floor_bytes` free, downloads wait."""
 
     free_bytes: int
     total_bytes: int
+    floor_bytes: int
+    state: Literal["enough", "low", "full"]
 
 
 class Health(Answer):

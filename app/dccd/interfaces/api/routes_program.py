@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from pathlib import Path
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dccd import __version__
+from dccd.application.room import RoomWatch, in_words
+from dccd.domain.errors import StorageError
 from dccd.interfaces.api import models, openapi
 from dccd.interfaces.api.access import Scope
 from dccd.interfaces.api.context import Context
 from dccd.interfaces.api.endpoint import endpoint
 from dccd.interfaces.api.problems import NotOffered
 from dccd.interfaces.api.security import SESSION_PATH
+from dccd.storage.room import RoomState
 
 
 @endpoint("POST", SESSION_PATH, scope=Scope.PUBLIC)
@@ -29,7 +29,7 @@ async def session(context: Context, body: models.SessionRequest) -> models.Sessi
 async def health(context: Context) -> models.Health:
     """Version, running work and room on the disk."""
     data_path = context.service.data_path
-    disk = await run_in_threadpool(_disk, data_path)
+    disk, low = await _disk(context.service.room)
     return models.Health(
         status="ok" if disk else "data_folder_unreachable",
         version=__version__,
@@ -37,16 +37,23 @@ async def health(context: Context) -> models.Health:
         uptime_s=time.monotonic() - context.started_s,
         running=context.service.scheduler.running,
         disk=disk,
-        problems=[problem.text for problem in context.service.store.problems],
+        problems=[*low, *(problem.text for problem in context.service.store.problems)],
     )
 
 
-def _disk(data_path: Path) -> models.Disk | None:
+async def _disk(watch: RoomWatch) -> tuple[models.Disk | None, list[str]]:
+    """The room there is, and what is to be said of it."""
     try:
-        usage = shutil.disk_usage(data_path)
-    except OSError:
-        return None  # told by the health's status: a drive that was pulled out
-    return models.Disk(free_bytes=usage.free, total_bytes=usage.total)
+        room = await watch.look()
+    except StorageError:
+        return None, []  # told by the health's status: a drive that was pulled out
+    low = [] if room.state is RoomState.ENOUGH else [f"Downloads wait for {in_words(room)}. Free some space."]
+    return models.Disk(
+        free_bytes=room.free_bytes,
+        total_bytes=room.total_bytes,
+        floor_bytes=max(room.soft_floor_bytes, room.hard_floor_bytes),
+        state=room.state.value,
+    ), low
 
 
 @endpoint("POST", "/api/dialog/folder")

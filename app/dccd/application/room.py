@@ -1,0 +1,64 @@
+"""Downloads wait while the disk has too little room, and go on when there is enough again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from dccd.storage.room import Room, RoomState
+
+LOOK_EVERY_S = 1.0
+
+
+class RoomWatch:
+    """The room there is, measured at most once a second.
+
+    Parameters
+    ----------
+    measure : callable
+        Measures; may block on the disk.
+    """
+
+    def __init__(self, measure: Callable[[], Room], clock: Callable[[], float] = time.monotonic) -> None:
+        self._measure, self._clock = measure, clock
+        self._room: Room | None = None
+        self._due_s = clock()
+
+    async def look(self) -> Room:
+        """The room as it is, or was a second ago.
+
+        Raises
+        ------
+        StorageError
+            The disk cannot be asked.
+        """
+        if self._room is None or self._clock() >= self._due_s:
+            self._room = await asyncio.to_thread(self._measure)
+            self._due_s = self._clock() + LOOK_EVERY_S
+        return self._room
+
+    async def wait(self, stop: asyncio.Event, tell: Callable[[str], Awaitable[None]]) -> None:
+        """Return once there is room above the soft floor, or `stop` is set.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with what is waited for, in words, each second of waiting.
+        """
+        while not stop.is_set() and (room := await self.look()).state is not RoomState.ENOUGH:
+            await tell(in_words(room))
+            try:
+                await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+            except TimeoutError:
+                continue
+
+
+def in_words(room: Room) -> str:
+    """What is waited for, and how much of it is missing."""
+    floor = max(room.soft_floor_bytes, room.hard_floor_bytes)
+    return f"room on the disk: {_size(room.free_bytes)} free, {_size(floor)} to be kept free"
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
