@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from dccd.storage.fs import Entry
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
 
 KEY = b"dccd"
+SEAL_KEY = b"dccd_seal"
+SEAL_BLANK = b"0" * 8
+_SEAL_AT = SEAL_KEY + b"\x18\x08"  # in Thrift's compact form: the next field, a string of eight bytes
+_END = struct.Struct("<I4s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,40 @@ class FileInfo:
         return self.footer.sha256
 
 
+def seal(tail: bytearray) -> None:
+    """Write into a file's end (all that follows its data) the CRC of that end.
+
+    Parquet's footer has no checksum. Arrow trusts it so far as to end the process over one flipped bit, and
+    the statistics in it decide which rows are looked at.
+    """
+    at = tail.rindex(_SEAL_AT) + len(_SEAL_AT)
+    tail[at : at + len(SEAL_BLANK)] = b"%08x" % zlib.crc32(tail)
+
+
+def check_seal(source: pa.NativeFile) -> None:
+    """Check a file's end before anything else reads it.
+
+    Raises
+    ------
+    CorruptFile
+        It is not as :func:`seal` left it, or was never sealed.
+    """
+    size = source.size()
+    source.seek(max(size - _END.size, 0))
+    end = source.read(_END.size)
+    length = _END.unpack(end)[0] if len(end) == _END.size else size
+    if length + _END.size > size:
+        raise CorruptFile("its footer is damaged or cut off")
+    source.seek(size - length - _END.size)
+    tail = bytearray(source.read(length + _END.size))
+    at = tail.rfind(_SEAL_AT) + len(_SEAL_AT)
+    found = bytes(tail[at : at + len(SEAL_BLANK)])
+    tail[at : at + len(SEAL_BLANK)] = SEAL_BLANK
+    if found != b"%08x" % zlib.crc32(tail):
+        raise CorruptFile("its footer is damaged, or was not written by this program")
+    source.seek(0)
+
+
 def read_info(source: pa.NativeFile, path: str, entry: Entry) -> FileInfo:
     """A file seen through its footer; the rows are not read.
 
@@ -150,9 +189,12 @@ def read_info(source: pa.NativeFile, path: str, entry: Entry) -> FileInfo:
         It is no Parquet file, or none of ours, or its columns are not what its dataset has.
     """
     try:
+        check_seal(source)
         metadata = pq.read_metadata(source)
         text = (metadata.metadata or {}).get(KEY)
         schema = metadata.schema.to_arrow_schema()
+    except CorruptFile as error:
+        raise CorruptFile(f"{path} cannot be read: {error}.") from error
     except (pa.ArrowException, OSError) as error:
         raise CorruptFile(f"{path} cannot be read as Parquet ({error}).") from error
     if text is None:

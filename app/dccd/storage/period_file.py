@@ -21,7 +21,17 @@ from dccd.domain.errors import CorruptFile
 from dccd.domain.records import SCHEMAS, Kind
 from dccd.domain.timeutils import US_NS
 from dccd.domain.types import DataType
-from dccd.storage.footer import KEY, FileInfo, Footer, read_info, row_group_bounds
+from dccd.storage.footer import (
+    KEY,
+    SEAL_BLANK,
+    SEAL_KEY,
+    FileInfo,
+    Footer,
+    check_seal,
+    read_info,
+    row_group_bounds,
+    seal,
+)
 from dccd.storage.fs import File, FileSystem, in_words
 from dccd.storage.layout import Layout
 from dccd.storage.schema import arrow_schema
@@ -123,10 +133,11 @@ def file_units(
     StorageError
         The system would not have it read now, which says nothing about the file.
     """
-    with _reading(info.path):
+    with reading(info.path):
         source = fs.source(layout.data_path / info.path)
     with source:
-        with _reading(info.path):
+        with reading(info.path):
+            check_seal(source)
             file = pq.ParquetFile(source, page_checksum_verification=True)
             bounds = [row_group_bounds(file.metadata, index) for index in range(file.num_row_groups)]
         schema = arrow_schema(info.footer.dataset.data_type)
@@ -136,7 +147,7 @@ def file_units(
 
         def loader(index: int) -> Callable[[], pa.Table]:
             def load() -> pa.Table:
-                with _reading(info.path):
+                with reading(info.path):
                     return (
                         file.read_row_group(index, columns=schema.names, use_threads=False)
                         .select(schema.names)
@@ -152,7 +163,7 @@ def file_units(
 
 
 @contextmanager
-def _reading(path: str) -> Iterator[None]:
+def reading(path: str) -> Iterator[None]:
     """Tell a file that is damaged, which is put aside, from a system that is short of something."""
     with in_words(f"reading {path}"):
         try:
@@ -185,8 +196,11 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
             sink.tell(),
             contents.sources,
         )
-        writer.add_key_value_metadata({KEY.decode(): footer.encode().decode()})
-    sink.flush()
+        writer.add_key_value_metadata(
+            {KEY.decode(): footer.encode().decode(), SEAL_KEY.decode(): SEAL_BLANK.decode()}
+        )
+        sink.hold()
+    sink.finish()
     return footer
 
 
@@ -270,6 +284,7 @@ class _Sink(io.RawIOBase):
         self.sha256 = hashlib.sha256()
         self._file = file
         self._buffer = bytearray()
+        self._held: bytearray | None = None
         self._written = 0
 
     def writable(self) -> bool:
@@ -278,6 +293,9 @@ class _Sink(io.RawIOBase):
     def write(self, data: Any) -> int:
         self.sha256.update(data)
         self._written += len(data)
+        if self._held is not None:
+            self._held += data
+            return len(data)
         self._buffer += data
         if len(self._buffer) >= _BUFFER_BYTES:
             self.flush()
@@ -290,6 +308,17 @@ class _Sink(io.RawIOBase):
         if self._buffer:
             self._file.append(self._buffer)
             self._buffer = bytearray()
+
+    def hold(self) -> None:
+        """The data is complete: keep what follows it, the file's end, until :meth:`finish`."""
+        self._held = bytearray()
+
+    def finish(self) -> None:
+        """Seal the file's end and write it."""
+        self.flush()
+        assert self._held is not None
+        seal(self._held)
+        self._file.append(self._held)
 
 
 def us_bounds(start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
