@@ -26,8 +26,9 @@ from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.types import DataType
 from dccd.storage.footer import FileInfo
+from dccd.storage.frames import Frame
 from dccd.storage.fs import FileSystem, RealFileSystem
-from dccd.storage.journal import SUFFIX, Frame, Journal
+from dccd.storage.journal import SUFFIX, Journal
 from dccd.storage.layout import Layout
 from dccd.storage.period_file import parquet_options, read_file_info, row_groups
 from dccd.storage.reader import read_rows
