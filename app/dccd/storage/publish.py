@@ -49,6 +49,11 @@ class Publisher:
         self._mutex = threading.Lock()
         self._turns: dict[DatasetId, threading.Lock] = defaultdict(threading.Lock)
 
+    def turn(self, dataset: DatasetId) -> threading.Lock:
+        """Held while the dataset's files are changed: whoever holds it sees files and index agree."""
+        with self._mutex:
+            return self._turns[dataset]
+
     def publish(self, dataset: DatasetId, before_ns: int | None = None) -> None:
         """Write what is due of a dataset into its files.
 
@@ -67,9 +72,7 @@ class Publisher:
         DiskFull, StorageError
             The disk refused; so do they.
         """
-        with self._mutex:
-            turn = self._turns[dataset]
-        with turn, self._unpublished.pinned(dataset) as due:
+        with self.turn(dataset), self._unpublished.pinned(dataset) as due:
             frames = [item.frame for item in due]
             for journal in {frame.journal for frame in frames}:
                 # NTFS keeps the order of renames and removals but has no call to make them durable: when it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +29,7 @@ from dccd.storage.reader import checked_columns, read_rows
 from dccd.storage.recovery import Recovery, RecoveryProgress, open_coverage, quarantine_file
 from dccd.storage.room import Room, hard_floor_bytes
 from dccd.storage.unpublished import Unpublished
+from dccd.storage.verify import Finding, Verifier, VerifyReport
 
 
 class Store:
@@ -56,6 +57,9 @@ class Store:
         )
         self._publisher = Publisher(
             fs, layout, self._catalog, self._coverage, self.unpublished, self._put_aside_published
+        )
+        self._verifier = Verifier(
+            fs, layout, self._catalog, self._coverage, self.unpublished, self._publisher, self._put_aside
         )
 
     @classmethod
@@ -294,6 +298,51 @@ class Store:
                 self._publisher.publish(each, before_ns)
             finally:
                 self.changed(each)
+
+    def verify(
+        self,
+        dataset: DatasetId,
+        progress: Callable[[int, int], None] | None = None,
+        stopped: Callable[[], bool] | None = None,
+    ) -> VerifyReport:
+        """Read a dataset again, every byte of it, and say what is not as it was written; changes nothing.
+
+        Parameters
+        ----------
+        progress : callable or None
+            Called with the rows and the bytes looked at so far.
+        stopped : callable or None
+            Asked now and then; once true, the report is of what was looked at until then.
+
+        Raises
+        ------
+        UnknownDataset
+            Nothing is known of it.
+        StorageError
+            The system would not have a file read, which says nothing about the file.
+        """
+        self.recover()
+        self._holdings.require(dataset)
+        return self._verifier.verify(dataset, progress, stopped)
+
+    def mend(self, dataset: DatasetId, finding: Finding) -> bool:
+        """Do what a finding's remedy says, where it still holds; what is put aside is kept.
+
+        Returns
+        -------
+        bool
+            Whether anything was done.
+
+        Raises
+        ------
+        StorageError
+            The disk refused.
+        """
+        self.recover()
+        try:
+            return self._verifier.mend(dataset, finding)
+        finally:
+            self.changed(dataset)
 
     def room(self, soft_floor_bytes: int = 0) -> Room:
         """Room on the disk; `soft_floor_bytes` is what a person wants kept free.
