@@ -23,7 +23,7 @@ class _Home(Protocol):
     @property
     def unpublished(self) -> Unpublished: ...
 
-    def new_journal(self) -> Journal: ...
+    def new_journal(self, *, publishes_itself: bool) -> Journal: ...
 
     def publish(self, dataset: DatasetId | None = None, before_ns: int | None = None) -> None: ...
 
@@ -78,7 +78,7 @@ class BackfillLog:
         batch = to_batch(self.dataset, columns or {"ts": []})
         with self._mutex:
             if self._journal is None:
-                self._journal = self._home.new_journal()
+                self._journal = self._home.new_journal(publishes_itself=True)
                 self._synced_s = self._clock()
             frame = self._journal.append(self.dataset, batch, covered, cursor, source=self.source)
             self._home.unpublished.add(frame)

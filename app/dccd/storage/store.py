@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -15,6 +16,7 @@ from dccd.domain.errors import CorruptFile, StorageError
 from dccd.domain.gaps import GapCause
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.catalog import Catalog
+from dccd.storage.clock import Clock
 from dccd.storage.coverage_db import CoverageDb, What, interval_set
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, RealFileSystem, in_words
@@ -23,11 +25,13 @@ from dccd.storage.info import Coverage, DatasetInfo, Gap
 from dccd.storage.journal import Journal
 from dccd.storage.layout import Layout, prepare, refuse_foreign
 from dccd.storage.lock import FolderLock, acquire
+from dccd.storage.paced_publisher import PacedPublisher
 from dccd.storage.publish import Publisher
 from dccd.storage.quarantine import Problem, Quarantine
 from dccd.storage.reader import checked_columns, read_rows
 from dccd.storage.recovery import Recovery, RecoveryProgress, open_coverage, quarantine_file
 from dccd.storage.room import Room, hard_floor_bytes
+from dccd.storage.stream_log import StreamLog
 from dccd.storage.unpublished import Unpublished
 from dccd.storage.verify import Finding, Verifier, VerifyReport
 
@@ -42,12 +46,13 @@ class Store:
         What is in the journals and in no file yet.
     """
 
-    def __init__(self, fs: FileSystem, layout: Layout, lock: FolderLock) -> None:
+    def __init__(self, fs: FileSystem, layout: Layout, lock: FolderLock, clock: Clock) -> None:
         self.data_path = layout.data_path
-        self.unpublished = Unpublished()
-        self._fs, self._layout, self._lock = fs, layout, lock
+        self.unpublished = Unpublished(clock.monotonic)
+        self._fs, self._layout, self._lock, self._clock = fs, layout, lock, clock
         self._mutex = threading.Lock()
         self._closed = False
+        self._stream_log: StreamLog | None = None
         self._quarantine = Quarantine(fs, layout)
         self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
         self._catalog = Catalog(fs, layout)
@@ -62,8 +67,17 @@ class Store:
             fs, layout, self._catalog, self._coverage, self.unpublished, self._publisher, self._put_aside
         )
 
+        self._paced = PacedPublisher(self._catalog, self.unpublished, self.publish, clock)
+
     @classmethod
-    def open(cls, data_path: Path, *, fs: FileSystem | None = None, recover: bool = True) -> Self:
+    def open(
+        cls,
+        data_path: Path,
+        *,
+        fs: FileSystem | None = None,
+        recover: bool = True,
+        clock: Clock = time,
+    ) -> Self:
         """Open a data folder, made when missing, and recover what the last process left.
 
         What its journals hold counts at once in :meth:`coverage` and :meth:`read`; call :meth:`publish` to
@@ -87,7 +101,7 @@ class Store:
         prepare(fs, layout)
         lock = acquire(fs, layout)
         try:
-            store = cls(fs, layout, lock)
+            store = cls(fs, layout, lock, clock)
         except BaseException:
             lock.release()
             raise
@@ -137,7 +151,22 @@ class Store:
             return layout.holds_data()
 
     def close(self) -> None:
-        """Let go of the folder; what is in journals only stays there for the next start. Idempotent."""
+        """Let go of the folder; what is in journals only stays there for the next start. Idempotent.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            The disk would not have what streams brought last. All is closed nevertheless.
+        """
+        with self._mutex:
+            log, self._stream_log = self._stream_log, None
+        try:
+            if log is not None:
+                log.close()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         with self._mutex:
             if self._closed:
                 return
@@ -192,6 +221,17 @@ class Store:
         """
         self.recover()
         return BackfillLog(self, dataset, run_id, source)
+
+    def stream_log(self) -> StreamLog:
+        """Where all streams put their rows; one a store, closed with it."""
+        self.recover()
+        with self._mutex:
+            if self._closed:
+                raise StorageError("The data folder has been closed.")
+            if self._stream_log is None:
+                self._stream_log = StreamLog(self, self._clock.monotonic)
+                self._stream_log.start()
+            return self._stream_log
 
     def read(
         self,
@@ -299,6 +339,30 @@ class Store:
             finally:
                 self.changed(each)
 
+    def publish_due(self) -> None:
+        """Write into files what has waited long enough, see :mod:`dccd.storage.publish_policy`.
+
+        To be called every few seconds. What fails is left alone for some minutes.
+
+        Raises
+        ------
+        StorageError
+            The first one met, after all else has been published.
+        """
+        self.recover()
+        self._paced.publish_due()
+
+    def publish_within(self, limit_s: float) -> None:
+        """Write into files what can be in that many seconds; the rest stays in the journals.
+
+        Raises
+        ------
+        StorageError
+            The rest was not tried then.
+        """
+        self.recover()
+        self._paced.publish_within(limit_s)
+
     def verify(
         self,
         dataset: DatasetId,
@@ -361,12 +425,12 @@ class Store:
         """Forget what was remembered of a dataset at a glance."""
         self._holdings.changed(dataset)
 
-    def new_journal(self) -> Journal:
-        """A journal for one writer."""
+    def new_journal(self, *, publishes_itself: bool) -> Journal:
+        """A journal for one writer, who has it published, or leaves that to :meth:`publish_due`."""
         if self._closed:
             raise StorageError("The data folder has been closed.")
         journal = Journal.create(self._fs, self._layout.journals)
-        self.unpublished.begin(journal)
+        self.unpublished.begin(journal, publishes_itself=publishes_itself)
         return journal
 
     def _put_aside(self, path: str, error: CorruptFile, known: FileInfo | None) -> None:

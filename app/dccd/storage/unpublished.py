@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -10,7 +11,9 @@ from typing import NamedTuple
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
 from dccd.storage.footer import FileInfo
-from dccd.storage.journal import Frame, Journal
+from dccd.storage.frames import Frame
+from dccd.storage.journal import Journal
+from dccd.storage.publish_policy import Backlog
 from dccd.storage.slices import Unit
 
 
@@ -32,12 +35,15 @@ class Pending(NamedTuple):
 class Unpublished:
     """Journals, and their frames that something is due of. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._mutex = threading.RLock()
-        self._journals: dict[str, Journal] = {}
+        self._journals: dict[str, Journal] = {}  # in the order of their beginning
         self._writing: set[str] = set()
+        self._own: set[str] = set()  # of those, the ones whose writers publish them
         self._frames: dict[DatasetId, list[Frame]] = {}
         self._covered: dict[DatasetId, IntervalSet] = {}
+        self._backlogs: dict[DatasetId, _Backlog] = {}
 
     def datasets(self) -> list[DatasetId]:
         """Datasets with anything due."""
@@ -85,11 +91,33 @@ class Unpublished:
             for journal in journals:
                 journal.unpin()
 
-    def begin(self, journal: Journal) -> None:
-        """A new journal, being written."""
+    def backlogs(self) -> list[Backlog]:
+        """What is due of each dataset, but for what its writer will publish itself."""
+        with self._mutex:
+            return [
+                Backlog(dataset, item.size_bytes, dict(item.since_s))
+                for dataset, item in self._backlogs.items()
+            ]
+
+    def holding(self, size_bytes: int) -> set[DatasetId]:
+        """Datasets with anything due in journals older than the newest `size_bytes` of them."""
+        found: set[DatasetId] = set()
+        size = 0
+        with self._mutex:
+            for journal in reversed(list(self._journals.values())):
+                if journal.id not in self._own:
+                    size += journal.size
+                    if size > size_bytes:
+                        found.update(frame.dataset for frame in journal.frames if frame.due)
+        return found
+
+    def begin(self, journal: Journal, *, publishes_itself: bool) -> None:
+        """A new journal, being written; by somebody who has it published, or for the policy to see to it."""
         with self._mutex:
             self._journals[journal.id] = journal
             self._writing.add(journal.id)
+            if publishes_itself:
+                self._own.add(journal.id)
 
     def recover(self, journal: Journal, file_of: Callable[[DatasetId, Period], FileInfo | None]) -> None:
         """A journal of an earlier process: what its frames say is in files already is not due again."""
@@ -105,13 +133,31 @@ class Unpublished:
         with self._mutex:
             self._journals[journal.id] = journal
             for frame in journal.frames:
-                self.add(frame)
+                self._add(frame)
 
     def add(self, frame: Frame) -> None:
-        """A page that was appended."""
+        """A page that was appended; it takes the place of the one that it is a copy of."""
+        frame.added_s = self._clock()
         with self._mutex:
-            self._frames.setdefault(frame.dataset, []).append(frame)
-            self._covered[frame.dataset] = self._covered.get(frame.dataset, IntervalSet()) | frame.covered
+            if frame.copy_of is not None:
+                same = [
+                    each for each in self._frames.get(frame.dataset, ()) if each.identity == frame.copy_of
+                ]
+                for each in same:
+                    self.done(frame.dataset, same, [*each.rows_due], each.covered)
+            self._add(frame)
+
+    def _add(self, frame: Frame) -> None:
+        self._frames.setdefault(frame.dataset, []).append(frame)
+        self._covered[frame.dataset] = self._covered.get(frame.dataset, IntervalSet()) | frame.covered
+        self._count(frame)
+
+    def _count(self, frame: Frame) -> None:
+        if frame.due and frame.journal.id not in self._own:
+            backlog = self._backlogs.get(frame.dataset)
+            if backlog is None:
+                backlog = self._backlogs[frame.dataset] = _Backlog()
+            backlog.count(frame)
 
     def done(
         self, dataset: DatasetId, frames: Iterable[Frame], periods: Iterable[Period], covered: IntervalSet
@@ -125,6 +171,9 @@ class Unpublished:
                 if covered:
                     frame.cover_due -= covered
             left = [frame for frame in self._frames.get(dataset, ()) if frame.due]
+            self._backlogs.pop(dataset, None)
+            for frame in left:
+                self._count(frame)
             if left:
                 self._frames[dataset] = left
                 self._covered[dataset] = IntervalSet(item for frame in left for item in frame.covered)
@@ -136,6 +185,10 @@ class Unpublished:
         """Nobody appends to the journal any more; it retires once nothing of it is due."""
         with self._mutex:
             self._writing.discard(journal.id)
+            if journal.id in self._own:
+                self._own.discard(journal.id)
+                for frame in journal.frames:
+                    self._count(frame)
 
     def retire(self) -> None:
         """Remove the journals of which all is published and that nobody writes to."""
@@ -155,6 +208,28 @@ class Unpublished:
                 journal.close()
 
 
+class _Backlog:
+    """A :class:`dccd.storage.publish_policy.Backlog` that grows."""
+
+    __slots__ = ("since_s", "size_bytes")
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.since_s: dict[Period, float] = {}
+
+    def count(self, frame: Frame) -> None:
+        """One more frame."""
+        self.size_bytes += frame.size
+        periods = [*frame.rows_due]
+        for start, end in frame.cover_due:
+            if not any(
+                period.interval.start_ns <= start and end <= period.interval.end_ns for period in periods
+            ):
+                periods += frame.dataset.periods(start, end)
+        for period in periods:
+            self.since_s[period] = min(frame.added_s, self.since_s.get(period, frame.added_s))
+
+
 def _periods(
     dataset: DatasetId, covered: IntervalSet, file_of: Callable[[DatasetId, Period], FileInfo | None]
 ) -> Iterator[Period]:
@@ -165,7 +240,8 @@ def _periods(
 
 
 def frame_units(frames: Iterable[Frame]) -> list[Unit]:
-    """Frames as units to merge."""
+    """Frames as units to merge; of a page and its copies, one."""
+    frames = {frame.identity: frame for frame in frames}.values()
     return [
         Unit(
             frame.min_us,

@@ -1,0 +1,342 @@
+"""Where all streams put their rows: one journal, written four times a second and synced once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import StorageError
+from dccd.domain.records import Columns
+from dccd.domain.types import DataType
+from dccd.storage.backfill_log import SEGMENT_BYTES
+from dccd.storage.frames import Frame
+from dccd.storage.journal import SYNC_EVERY_S, Journal
+from dccd.storage.schema import to_batch
+from dccd.storage.unpublished import Unpublished
+
+WRITE_EVERY_S = 0.25
+PROVISIONAL_EVERY_S = 1.0
+RETRY_EVERY_S = 1.0
+BUFFER_BYTES_MAX = 64 << 20
+_EACH_BYTES = 1024  # of memory that an append takes beside its rows, about
+
+
+class _Home(Protocol):
+    """What the log needs of its store."""
+
+    @property
+    def unpublished(self) -> Unpublished: ...
+
+    def new_journal(self, *, publishes_itself: bool) -> Journal: ...
+
+    def changed(self, dataset: DatasetId) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Rows that become one frame."""
+
+    dataset: DatasetId
+    source: str
+    observation: str | None
+    provisional: bool
+    since_s: float
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    covered: IntervalSet = field(default_factory=IntervalSet)
+    size_bytes: int = 0
+    written: Frame | None = None
+
+    def takes(self, source: str, observation: str | None) -> bool:
+        """Whether more rows, seen like that, can join."""
+        counted = self.dataset.data_type in (DataType.TRADES, DataType.BOOK_UPDATES)
+        if counted and observation is None:  # an observation by itself, in which equal rows are counted
+            return False
+        return (self.source, self.observation) == (source, observation)
+
+    def batch(self) -> pa.RecordBatch:
+        """The rows as one batch; of a provisional bar's states the last."""
+        if len(self.batches) > 1:
+            table = pa.Table.from_batches(self.batches).combine_chunks()
+            self.batches = table.to_batches()
+        if self.provisional:
+            newest = {ts: place for place, ts in enumerate(self.batches[0]["ts"].to_pylist())}
+            return self.batches[0].take(pa.array(newest.values(), pa.int64()))
+        return self.batches[0]
+
+
+class StreamLog:
+    """Rows of all streams, on their way into the store. Thread-safe.
+
+    :meth:`append` keeps rows in memory. A thread writes them to the journal within `WRITE_EVERY_S`, from
+    where on they are read and survive the end of the process, and syncs that at most once in
+    `SYNC_EVERY_S`, from where on they survive a power cut. It waits, for nothing in particular, while no rows
+    come. What the disk refuses is kept and tried again, until it takes it or the memory set aside is full.
+
+    A journal that could not be synced is never synced again. What it may have lost is written into a new one
+    as copies, of which the next start and every reader count one.
+    """
+
+    def __init__(self, home: _Home, clock: Callable[[], float] = time.monotonic) -> None:
+        self._home, self._clock = home, clock
+        self._disk = threading.RLock()  # held while writing; taken before `_mutex`
+        self._mutex = threading.Lock()
+        self._news = threading.Condition(self._mutex)
+        self._is_news = self._closed = False
+        self._expected: set[bool] = set()  # kinds of groups, by `provisional`, that the thread knows of
+        self._thread: threading.Thread | None = None
+        self._queue: list[_Group] = []
+        self._open: dict[tuple[DatasetId, bool], _Group] = {}
+        self._held_bytes = 0
+        self._journal: Journal | None = None
+        self._unsynced: list[_Group] = []
+        self._synced_s = self._retry_s = float("-inf")
+        self._trouble: StorageError | None = None
+
+    @property
+    def trouble(self) -> StorageError | None:
+        """Why rows wait in memory, None while the disk takes them."""
+        return self._trouble
+
+    def append(
+        self,
+        dataset: DatasetId,
+        columns: Columns,
+        covered: IntervalSet,
+        *,
+        source: str,
+        observation: str | None = None,
+        provisional: bool = False,
+    ) -> None:
+        """Take rows; returns at once, and they are durable a little later: see :meth:`flush`.
+
+        Parameters
+        ----------
+        columns : mapping of str to sequence
+            See :func:`dccd.storage.schema.to_batch`; may be empty.
+        covered : IntervalSet
+            What these rows, with those before them, newly prove recorded whole.
+        source : str
+            Where they come from.
+        observation : str or None
+            Names the session, so that equal trades without ids are counted within it; None: these rows are
+            one by themselves.
+        provisional : bool
+            Rows of bars that are still open. They prove no coverage, and a power cut may take them.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            The memory set aside is full because the disk refuses, or the rows cannot be read. Nothing of
+            them is kept.
+        """
+        batch = to_batch(dataset, columns or {"ts": []})
+        if not batch.num_rows and not covered:
+            return
+        size = batch.nbytes + _EACH_BYTES
+        with self._mutex:
+            if self._closed:
+                raise StorageError("The data folder has been closed.")
+            if self._held_bytes + size > BUFFER_BYTES_MAX:
+                raise self._refusal()
+            group = self._open.get((dataset, provisional))
+            if group is None or not group.takes(source, observation):
+                group = _Group(dataset, source, observation, provisional, self._clock())
+                self._open[dataset, provisional] = group
+                self._queue.append(group)
+            group.batches.append(batch)
+            group.covered |= covered
+            group.size_bytes += size
+            self._held_bytes += size
+            if provisional not in self._expected or self._is_much():
+                self._expected.add(provisional)
+                self._is_news = True
+                self._news.notify()
+
+    def _is_much(self) -> bool:
+        """Whether the memory fills so fast that it is better not to wait."""
+        return self._held_bytes > BUFFER_BYTES_MAX // 4 and self._trouble is None
+
+    def _refusal(self) -> StorageError:
+        trouble = self._trouble
+        if trouble is None:
+            return StorageError(
+                "Streams bring rows faster than the disk takes them: the memory set aside is full. "
+                "Record less, or to a faster disk."
+            )
+        return type(trouble)(f"{trouble} Until it does, no more rows can be kept in memory.")
+
+    def flush(self) -> None:
+        """Make every row so far durable: once this returns, it survives a power cut.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            The disk refused. Nothing is lost yet: the rows are kept, and tried again.
+        """
+        with self._disk:
+            now_s = self._clock()
+            try:
+                self._write(now_s, everything=True)
+                self._sync(now_s)
+            except StorageError as error:
+                self._failed(error, now_s)
+                raise
+            self._trouble = None
+
+    def step(self) -> float | None:
+        """Do what is due by the clock; what the thread does again and again.
+
+        Returns
+        -------
+        float or None
+            Seconds until there is something to do, None when nothing waits.
+        """
+        with self._disk:
+            now_s = self._clock()
+            if now_s >= self._retry_s:
+                try:
+                    self._write(now_s, everything=False)
+                    if self._unsynced and now_s - self._synced_s >= SYNC_EVERY_S:
+                        self._sync(now_s)
+                except StorageError as error:
+                    self._failed(error, now_s)
+                else:
+                    self._trouble = None
+            return self._pause_s(now_s)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="dccd-streams", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is left, and take no more; idempotent.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            The disk would not have it: rows since the last :meth:`flush` may be lost.
+        """
+        with self._mutex:
+            self._closed = True
+            self._news.notify()
+        if self._thread is not None:
+            self._thread.join()
+        with self._disk:
+            try:
+                self.flush()
+            finally:
+                if self._journal is not None:
+                    self._leave(self._journal)
+                    self._home.unpublished.retire()
+
+    def _run(self) -> None:
+        while True:
+            pause_s = self.step()
+            with self._mutex:
+                if not self._is_news and not self._closed:
+                    self._news.wait(pause_s)
+                self._is_news = False
+                if self._closed:
+                    return
+
+    def _pause_s(self, now_s: float) -> float | None:
+        with self._mutex:
+            self._expected = {group.provisional for group in self._queue}
+            due_s = [_due_s(group) for group in self._queue]
+        if self._unsynced:
+            due_s.append(self._synced_s + SYNC_EVERY_S)
+        return max(0.0, max(min(due_s), self._retry_s) - now_s) if due_s else None
+
+    def _write(self, now_s: float, *, everything: bool) -> None:
+        """Put what waits into the journal."""
+        journal = self._journal
+        if journal is not None and not journal.usable:
+            self._abandon(journal)  # somebody else found that it cannot be synced
+        elif journal is not None and journal.size >= SEGMENT_BYTES:
+            self._sync(now_s)  # no frame of the next may outlive one that came before it
+            self._leave(journal)
+        groups = self._take(now_s, everything=everything)
+        written = 0
+        try:
+            for group in groups:
+                self._write_group(group)
+                written += 1
+        finally:
+            if written < len(groups):
+                with self._mutex:
+                    self._queue[:0] = groups[written:]
+
+    def _take(self, now_s: float, *, everything: bool) -> list[_Group]:
+        """The groups to write, those of one kind together, out of the queue."""
+        with self._mutex:
+            everything = everything or self._is_much()
+            kinds = {group.provisional for group in self._queue if everything or _due_s(group) <= now_s}
+            taken = [group for group in self._queue if group.provisional in kinds]
+            self._queue = [group for group in self._queue if group.provisional not in kinds]
+            self._open = {key: group for key, group in self._open.items() if group.provisional not in kinds}
+        return taken
+
+    def _write_group(self, group: _Group) -> None:
+        if self._journal is None:
+            self._journal = self._home.new_journal(publishes_itself=False)
+        frame = self._journal.append(
+            group.dataset,
+            group.batch(),
+            group.covered,
+            source=group.source,
+            observation=group.observation,
+            copy_of=group.written,
+        )
+        self._home.unpublished.add(frame)
+        self._home.changed(group.dataset)
+        if group.provisional:  # not worth a sync, nor a copy: the next state of the bar is on its way
+            self._release([group])
+        else:
+            group.written = frame
+            self._unsynced.append(group)
+
+    def _sync(self, now_s: float) -> None:
+        """Make durable what was written."""
+        if self._journal is None:
+            return
+        self._synced_s = now_s
+        try:
+            self._journal.sync()
+        except StorageError:
+            self._abandon(self._journal)
+            raise
+        synced, self._unsynced = self._unsynced, []
+        self._release(synced)
+        if any(group.written is not None and group.written.copy_of for group in synced):
+            self._home.unpublished.retire()  # the journal that the copies were made for
+
+    def _abandon(self, journal: Journal) -> None:
+        """Begin a new journal, with copies of what this one may have lost."""
+        unsynced, self._unsynced = self._unsynced, []
+        with self._mutex:
+            self._queue[:0] = unsynced
+        self._leave(journal)
+
+    def _leave(self, journal: Journal) -> None:
+        self._journal = None
+        self._home.unpublished.ended(journal)
+
+    def _release(self, groups: list[_Group]) -> None:
+        with self._mutex:
+            self._held_bytes -= sum(group.size_bytes for group in groups)
+
+    def _failed(self, error: StorageError, now_s: float) -> None:
+        self._trouble = error
+        self._retry_s = now_s + RETRY_EVERY_S
+
+
+def _due_s(group: _Group) -> float:
+    return group.since_s + (PROVISIONAL_EVERY_S if group.provisional else WRITE_EVERY_S)
