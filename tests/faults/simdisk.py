@@ -14,8 +14,8 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from dccd.storage.fs import Bytes, Entry, Usage
+from tests.faults.loss import Loss, surviving_bytes
 
 _IDS = count()
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10))}
@@ -32,23 +33,20 @@ class Crash(BaseException):
     """The power went; nothing that the program does from here on reaches the disk."""
 
 
-class Loss(StrEnum):
-    """What becomes of what was not synced."""
-
-    NOTHING = "nothing"  # the process died, not the machine
-    ALL = "all"
-    TORN = "torn"  # some names, and of each file's new bytes a part
-    ZEROED = "zeroed"  # some names, and new bytes there in length only from some point on
-
-
 @dataclass(eq=False)
 class Inode:
-    """A file's bytes, and those that the platter has."""
+    """A file's bytes; as they were at the last sync, and after each change since."""
 
     data: bytearray = field(default_factory=bytearray)
-    durable: bytes = b""
+    versions: list[bytes] = field(default_factory=lambda: [b""])
     handles: int = 0
     mtime_ns: int = 0
+
+    def changed(self) -> None:
+        self.versions.append(bytes(self.data))
+
+    def synced(self) -> None:
+        self.versions = [bytes(self.data)]
 
 
 class SimDisk:
@@ -72,6 +70,8 @@ class SimDisk:
         self._locked: set[str] = set()
         self._databases: dict[str, tuple[str, sqlite3.Connection]] = {}
         self._connections: list[sqlite3.Connection] = []
+        self._indexes: list[bytes] = []  # the catalog after each commit: it is not synced, any may be back
+        self._removed: list[bytes] = []
 
     # --- the FileSystem interface -------------------------------------------------------------------------
 
@@ -106,6 +106,7 @@ class SimDisk:
         self._databases.pop(key, None)
         if key in self._names:
             self._refuse_open(path)
+            self._removed.append(bytes(self._inode(path).data))
             self._drop(key)
 
     def make_folder(self, path: Path) -> None:
@@ -165,7 +166,10 @@ class SimDisk:
                 if sql == "COMMIT":
                     disk._call(f"commit {path.name}")
                 disk._alive()
-                return super().execute(sql, parameters)
+                cursor = super().execute(sql, parameters)
+                if sql == "COMMIT" and not durable:
+                    disk._indexes.append(self.serialize())
+                return cursor
 
         connection = sqlite3.connect(
             self._databases[key][0],
@@ -189,15 +193,20 @@ class SimDisk:
         after._databases = {
             key: _copied(kept)
             for key, (_uri, kept) in self._databases.items()
-            if loss is Loss.NOTHING or not key.endswith("catalog.db")
+            if not loss.power_cut or not key.endswith("catalog.db")
         }
+        if loss not in (Loss.NOTHING, Loss.ALL) and self._indexes and rng.random() < 0.5:
+            for key in self._databases:
+                if key.endswith("catalog.db"):
+                    after._databases[key] = _restored(rng.choice(self._indexes))
         after._names = dict(self._names if loss is Loss.NOTHING else self._surviving_names(loss, rng))
         copies: dict[int, Inode] = {}
         for key, inode in after._names.items():
             if inode is not None:
-                kept = copies.setdefault(id(inode), Inode(self._surviving_bytes(inode, loss, rng)))
-                kept.durable, kept.mtime_ns = bytes(kept.data), inode.mtime_ns
-                after._names[key] = kept
+                if id(inode) not in copies:
+                    data = surviving_bytes(inode.versions, loss, rng, self._removed)
+                    copies[id(inode)] = Inode(data, [bytes(data)], 0, inode.mtime_ns)
+                after._names[key] = copies[id(inode)]
         after._durable = dict(after._names)
         return after
 
@@ -215,16 +224,6 @@ class SimDisk:
                     names.pop(key, None)
         return {key: inode for key, inode in names.items() if _reachable(key, names)}
 
-    def _surviving_bytes(self, inode: Inode, loss: Loss, rng: random.Random) -> bytearray:
-        if loss is Loss.NOTHING:
-            return bytearray(inode.data)
-        if loss is Loss.ALL or not inode.data.startswith(inode.durable):
-            return bytearray(inode.durable)
-        cut = rng.randint(len(inode.durable), len(inode.data))
-        if loss is Loss.TORN:
-            return bytearray(inode.data[:cut])
-        return bytearray(inode.data[:cut]) + bytes(len(inode.data) - cut)
-
     def files(self) -> dict[str, bytes]:
         """Every file as it stands."""
         return {key: bytes(inode.data) for key, inode in self._names.items() if inode is not None}
@@ -233,7 +232,7 @@ class SimDisk:
         """Change a file's bytes behind the program's back."""
         inode = self._inode(path)
         change(inode.data)
-        inode.durable = bytes(inode.data)
+        inode.synced()
         inode.mtime_ns = next(self._clock)
 
     def counts(self) -> Counter[str]:
@@ -335,9 +334,11 @@ class SimFile:
 
         def half() -> None:
             self._inode.data += data[: len(data) // 2]
+            self._inode.changed()
 
         self._disk._call(f"append {len(data)}", half)
         self._inode.data += data
+        self._inode.changed()
         self._inode.mtime_ns = next(self._disk._clock)
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -347,11 +348,12 @@ class SimFile:
     def truncate(self, size: int) -> None:
         self._disk._call("truncate")
         del self._inode.data[size:]
+        self._inode.changed()
 
     def sync(self) -> None:
         self._disk._call("sync file")
         if not self._disk.ignore_file_sync:
-            self._inode.durable = bytes(self._inode.data)
+            self._inode.synced()
             if self._disk.ntfs:
                 self._disk._settle(list(self._disk._pending))
 
@@ -397,6 +399,12 @@ def _copied(database: sqlite3.Connection) -> tuple[str, sqlite3.Connection]:
     uri, copy = _new_database()
     database.backup(copy)
     return uri, copy
+
+
+def _restored(data: bytes) -> tuple[str, sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(data)
+        return _copied(database)
 
 
 def _reachable(key: str, names: dict[str, Inode | None]) -> bool:

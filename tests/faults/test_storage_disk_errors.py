@@ -16,8 +16,11 @@ from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import CorruptFile, DiskFull, StorageError
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.store import Store
-from tests.faults.simdisk import Loss, SimDisk
-from tests.faults.story import BARS, EDGE, FOLDER, TRADES, Ledger, bars, judge, live, minutes, trades
+from tests.faults.judge import judge
+from tests.faults.ledger import Ledger
+from tests.faults.loss import Loss
+from tests.faults.simdisk import SimDisk
+from tests.faults.story import BARS, EDGE, FOLDER, TRADES, bars, live, minutes, trades
 
 FILE = FOLDER / BARS.folder / "2024-01.parquet"
 
@@ -143,7 +146,7 @@ def test_a_file_held_open_is_published_later() -> None:
     log.finish()
     ledger.safe(BARS)
     assert disk.files()[str(FILE).lower()] == before
-    assert sum(batch.num_rows for batch in store.read(BARS)) == len(ledger.offered[BARS])
+    assert sum(batch.num_rows for batch in store.read(BARS)) == ledger.rows(BARS).total()
     reader.close()
     store.publish()
     assert disk.files()[str(FILE).lower()] != before
@@ -174,7 +177,7 @@ def test_a_damaged_file_is_put_aside_and_its_period_is_a_gap(
     again = Store.open(FOLDER, fs=disk)
     assert any("put aside" in gap.cause for gap in again.gaps(BARS))
     log = again.begin_backfill(BARS, "run", source="binance")
-    log.append(bars(-60, 40), minutes(-60, 40), None)
+    log.append(bars(-90, 50), minutes(-90, 50), None)
     log.finish()
     assert {gap.cause for gap in again.gaps(BARS)} == {"never fetched"}
     again.close()
@@ -215,7 +218,7 @@ def test_a_new_file_that_reads_back_otherwise_never_replaces_the_old_one(
     assert disk.files()[str(FILE)] == before
     assert store.problems == ()
     assert not [path for path in disk.files() if "/tmp/" in path or "/quarantine/" in path]
-    assert sum(batch.num_rows for batch in store.read(BARS)) == len(ledger.offered[BARS])
+    assert sum(batch.num_rows for batch in store.read(BARS)) == ledger.rows(BARS).total()
     disk.fail = lambda _call, _name: None
     store.publish()
     assert disk.files()[str(FILE)] != before
@@ -240,7 +243,7 @@ def test_a_page_that_cannot_be_read_back_is_not_the_files_fault(stored: tuple[Si
     store.close()
     again = Store.open(FOLDER, fs=disk)
     assert ["no whole page" in problem.text for problem in again.problems] == [True]
-    assert sum(batch.num_rows for batch in again.read(BARS)) == len(ledger.offered[BARS])
+    assert sum(batch.num_rows for batch in again.read(BARS)) == ledger.rows(BARS).total()
     again.close()
     judge(disk, ledger, power_cut=False)
 

@@ -1,0 +1,135 @@
+"""Opens what a crash has left and holds it against the ledger: nothing lost, twice or made up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.timeutils import US_NS
+from dccd.storage.fs import FileSystem, RealFileSystem
+from dccd.storage.store import Store
+from tests.faults.ledger import COMPARED, Ledger, Page, Row, together
+from tests.faults.simdisk import SimDisk
+from tests.faults.story import FOLDER
+
+
+@dataclass
+class Verdict:
+    """What is wrong with a data folder: rows lost, rows there too often, and every fault in words."""
+
+    lost: int = 0
+    twice: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def unless(self, good: object, fault: str) -> None:
+        """Note a fault unless all is well."""
+        if not good:
+            self.faults.append(fault)
+
+
+class Found(NamedTuple):
+    """A data folder on some disk, and a listing of all files there, by path."""
+
+    fs: FileSystem
+    folder: Path
+    files: Callable[[], Mapping[str, bytes]]
+
+    @classmethod
+    def on_the_real_disk(cls, folder: Path) -> Found:
+        """A folder of the operating system's."""
+        return cls(
+            RealFileSystem(),
+            folder,
+            lambda: {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()},
+        )
+
+    def bare_rows(self, dataset: DatasetId) -> Counter[Row]:
+        """What a reader that knows nothing of the program finds."""
+        files, below = self.files(), f"/{dataset.folder}/".lower()
+        names = sorted(name for name in files if below in name.lower())
+        return _rows(dataset, (pq.ParquetFile(BytesIO(files[name])).read() for name in names))
+
+
+def verdict_on(found: Found, ledger: Ledger, *, power_cut: bool) -> Verdict:
+    """Open the folder and look at it; then publish, and look at it again and at the bare files."""
+    verdict = Verdict()
+    try:
+        with closing(Store.open(found.folder, fs=found.fs)) as store:
+            _judge(verdict, store, found, ledger, ledger.synced if power_cut else ledger.written)
+        left = found.files()
+        verdict.unless(not any("/.dccd/journal/" in name for name in left), "a published journal is left")
+        verdict.unless(not any("/.dccd/tmp/" in name for name in left), "an unfinished file is left")
+    except Exception as error:  # noqa: BLE001 - a folder that cannot be opened or read is the worst of faults
+        verdict.faults.append(f"{type(error).__name__}: {error}")
+    return verdict
+
+
+def judge(disk: SimDisk, ledger: Ledger, *, power_cut: bool) -> None:
+    """Fail unless the story's folder on this disk is sound."""
+    verdict = verdict_on(Found(disk, FOLDER, disk.files), ledger, power_cut=power_cut)
+    assert not verdict.faults, "; ".join(verdict.faults)
+
+
+def _judge(verdict: Verdict, store: Store, found: Found, ledger: Ledger, promised: list[Page]) -> None:
+    datasets = {page.dataset for page in ledger.offered}
+    for dataset in datasets:
+        offered = [page for page in ledger.offered if page.dataset == dataset]
+        _judge_rows(verdict, store, dataset, offered, [page for page in promised if page.dataset == dataset])
+    for dataset, asking in ledger.asking.items():
+        known = store.coverage(dataset).asked
+        verdict.unless(not ledger.asked.get(dataset, IntervalSet()) - known, "what was asked is forgotten")
+        verdict.unless(not known - asking, "what nobody asked for is wanted")
+    before = {each: (_read(store, each), store.coverage(each).covered) for each in datasets}
+    store.publish()
+    for dataset, (rows, covered) in before.items():
+        verdict.unless(store.coverage(dataset).covered == covered, "publishing changed the coverage")
+        verdict.unless(found.bare_rows(dataset) == rows, "publishing changed the rows")
+
+
+def _judge_rows(
+    verdict: Verdict, store: Store, dataset: DatasetId, offered: list[Page], promised: list[Page]
+) -> None:
+    rows, covered = _read(store, dataset), store.coverage(dataset).covered
+    possible, due = together(offered), together(promised)
+    lost, more = due - rows, rows - possible
+    twice = Counter({row: count for row, count in more.items() if row in possible})
+    verdict.lost += lost.total()
+    verdict.twice += twice.total()
+    verdict.unless(not lost, f"{lost.total()} acknowledged rows are lost")
+    verdict.unless(not twice, f"{twice.total()} rows are there twice")
+    verdict.unless(more == twice, f"rows nobody wrote: {[*(more - twice)][:3]}")
+    proven = IntervalSet(item for page in offered for item in page.covered)
+    safe = IntervalSet(item for page in promised for item in page.covered)
+    verdict.unless(not safe - covered, "acknowledged coverage is lost")
+    verdict.unless(not covered - proven, "coverage nobody proved")
+    missing = [row for row in possible - rows if row[0] in covered]
+    verdict.unless(not missing, f"{len(missing)} rows are missing where coverage says that all are there")
+
+
+def _read(store: Store, dataset: DatasetId) -> Counter[Row]:
+    if dataset not in [info.dataset for info in store.inventory()]:
+        return Counter()
+    return _rows(dataset, store.read(dataset))
+
+
+def _rows(dataset: DatasetId, tables: Iterable[pa.Table | pa.RecordBatch]) -> Counter[Row]:
+    found: list[Row] = []
+    for each in tables:
+        whole_us: list[Any] = each["ts"].cast(pa.int64()).to_pylist()
+        below_ns = each["ts_sub_ns"].to_pylist()
+        times = [us * US_NS + (ns or 0) for us, ns in zip(whole_us, below_ns, strict=True)]
+        values = (each[name].to_pylist() for name in COMPARED[dataset.data_type])
+        found += zip(times, *values, strict=True)
+    if [row[0] for row in found] != sorted(row[0] for row in found):
+        raise AssertionError(f"rows of {dataset} are out of order")
+    return Counter(found)

@@ -1,0 +1,63 @@
+"""Sweeps of kill -9 over the calls of a data folder's life, and of its recovery."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.faults.judge import Found, verdict_on
+from tests.faults.kill9 import Killer, Point
+from tests.faults.ledger import Ledger
+from tests.faults.tally import Tally
+
+
+def calls_of_life(killer: Killer, room: Path) -> list[Point]:
+    """Every call of the story that touches its folder."""
+    run = killer.run("story", room / "whole")
+    assert run.done, "the story did not come to its end"
+    return run.points
+
+
+def killed_in_life(killer: Killer, room: Path, points: Sequence[Point]) -> Tally:
+    """Kill the story at each point, and look at what is left."""
+    tally = Tally("kill -9 at a system call of a life", "real")
+    for point in points:
+        folder = room / "folder"
+        ledger = _killed(killer, "story", folder, point)
+        tally.add(verdict_on(Found.on_the_real_disk(folder), ledger, power_cut=False), str(point))
+        shutil.rmtree(folder)
+    return tally
+
+
+def killed_in_recovery(killer: Killer, room: Path, points: Sequence[Point], every: int) -> Tally:
+    """Kill the story at each point, and the recovery of what is left at every so many of its own calls.
+
+    From point to point the recovery's first call moves on by one, so that calls at any place are tried.
+    """
+    tally = Tally("kill -9 in a life, then in its recovery", "real")
+    left, copy = room / "left", room / "folder"
+    for number, point in enumerate(points):
+        ledger = _killed(killer, "story", left, point)
+        _copy(left, copy)
+        whole = killer.run("recovery", copy)
+        assert whole.done, f"after {point} the recovery did not come to its end"
+        shutil.rmtree(copy)
+        for second in whole.points[number % every :: every]:
+            _copy(left, copy)
+            _killed(killer, "recovery", copy, second)
+            verdict = verdict_on(Found.on_the_real_disk(copy), ledger, power_cut=False)
+            tally.add(verdict, f"{point}, then {second}")
+            shutil.rmtree(copy)
+        shutil.rmtree(left)
+    return tally
+
+
+def _killed(killer: Killer, program: str, folder: Path, point: Point) -> Ledger:
+    run = killer.run(program, folder, point)
+    assert not run.done, f"{program} came to its end and was to be killed at {point}"
+    return run.ledger
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=shutil.copy2)  # the index goes by times of change

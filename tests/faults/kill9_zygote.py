@@ -1,0 +1,88 @@
+"""A process that has imported everything; it forks one that works on a data folder each time it is asked to.
+
+Lines of JSON come in, `[program, folder]`, and the process id of each fork goes out. The fork calls its
+parent's socket, waits there for the word to begin, and tells it every event of the ledger as it happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from dccd.storage.fs import FileSystem, RealFileSystem
+from dccd.storage.store import Store
+from tests.faults.ledger import Event, Ledger
+from tests.faults.simdisk import SimDisk
+from tests.faults.story import BARS, FOLDER, live
+
+
+def recover(fs: FileSystem, _ledger: Ledger, folder: Path) -> None:
+    """What the next start does, and the publication after it."""
+    with closing(Store.open(folder, fs=fs)) as store:
+        store.publish()
+
+
+PROGRAMS: dict[str, Callable[[FileSystem, Ledger, Path], None]] = {"story": live, "recovery": recover}
+DONE = "done"
+
+
+def main(address: str) -> None:
+    """Warm up, then fork until the input ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead need no burial
+    disk = SimDisk()
+    live(disk, Ledger())
+    recover(disk, Ledger(), FOLDER)
+    _say("warm")
+    for line in sys.stdin:
+        program, folder = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            try:
+                _work(address, program, Path(folder))
+            finally:
+                os._exit(1)
+        _say(str(child))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _work(address: str, program: str, folder: Path) -> None:
+    ThreadPoolExecutor.submit = _submit  # type: ignore[method-assign]
+    with socket.socket(socket.AF_UNIX) as parent:
+        parent.connect(address)
+        parent.recv(1)
+
+        def tell(event: Event) -> None:
+            parent.sendall(pickle.dumps(event))
+
+        PROGRAMS[program](RealFileSystem(), Ledger(tell), folder)
+        tell(Event(DONE, BARS))
+    os._exit(0)
+
+
+def _submit(
+    _self: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **options: Any
+) -> Future[Any]:
+    """Work for threads is done at once: strace counts each thread's calls by themselves."""
+    future: Future[Any] = Future()
+    try:
+        future.set_result(function(*args, **options))
+    except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+        future.set_exception(error)
+    return future
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,52 @@
+"""Kill -9 at every system call that touches the data folder, on a real disk, and at those of its recovery.
+
+By default a few points are tried, the same at each run. `DCCD_CRASH_POINTS=all` tries every call of the
+story, those that only read included; and, after each call that changes the disk, every eighth call of the
+recovery, the first eight taking turns.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.kill9 import CHANGING, READING, Killer, started
+from tests.faults.kill9_sweeps import calls_of_life, killed_in_life, killed_in_recovery
+from tests.faults.tally import HEAD, Tally
+
+ALL = os.environ.get("DCCD_CRASH_POINTS") == "all"
+
+pytestmark = pytest.mark.needs("strace")
+
+
+@pytest.fixture(scope="module")
+def killer() -> Iterator[Killer]:
+    with started(f"{CHANGING},{READING}" if ALL else CHANGING) as killer:
+        yield killer
+
+
+def show(capsys: pytest.CaptureFixture[str], tally: Tally) -> None:
+    with capsys.disabled():
+        sys.stdout.write(f"\n{HEAD}\n{tally}\n")
+
+
+def test_killed_at_any_system_call_nothing_is_lost_or_there_twice(
+    killer: Killer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = calls_of_life(killer, tmp_path)
+    tally = killed_in_life(killer, tmp_path, calls if ALL else calls[::30])
+    show(capsys, tally)
+    tally.check(at_least=len(calls) if ALL else 20)
+
+
+def test_killed_again_in_recovery_nothing_is_lost_or_there_twice(
+    killer: Killer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = [call for call in calls_of_life(killer, tmp_path) if call.changes_disk]
+    tally = killed_in_recovery(killer, tmp_path, calls if ALL else calls[15::60], 8 if ALL else 24)
+    show(capsys, tally)
+    tally.check(at_least=len(calls) if ALL else 10)
