@@ -183,6 +183,11 @@ class AppConfig(_Section):
         )
         return Path(chosen).expanduser().absolute()
 
+    @property
+    def names_data_path_apart(self) -> bool:
+        """Whether the data folder was named apart from the file: by an argument, or ``DCCD_DATA_PATH``."""
+        return self._data_path is not None
+
     def located(self, path: Path | None, data_path: Path | None) -> AppConfig:
         """A copy that knows its file and, where one was given apart from it, its data folder."""
         made = self.model_copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +11,8 @@ from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import DataFolderUnusable, StorageError, UsageError
 from dccd.domain.timeutils import datetime_ns
 from dccd.storage.fs import FileSystem, in_words
+from dccd.storage.marker import FORMAT, read_marker, write_marker
 
-FORMAT = 1
 STATE = ".dccd"
 # The columns of the run history that the reference package (dccd 3) keeps at the same place.
 _REFERENCE_RUNS = {
@@ -95,20 +94,19 @@ def prepare(fs: FileSystem, layout: Layout) -> None:
             for folder in (layout.state, layout.journals, layout.tmp, layout.quarantine):
                 fs.make_folder(folder)
             if fs.stat(layout.marker) is None:
-                _write_marker(fs, layout)
+                write_marker(fs, layout.marker)
     except StorageError as error:
         raise DataFolderUnusable(f"{error} Choose a folder that you can write to.") from error
 
 
-def refuse_foreign(fs: FileSystem, layout: Layout) -> None:
-    """Check, touching nothing, that the folder is not another program's.
+def refuse_file(fs: FileSystem, path: Path) -> None:
+    """Check that a path is a folder, or may become one.
 
     Raises
     ------
     DataFolderUnusable
-        It is a file or lies below one, or belongs to the reference package or to a newer program.
+        It is a file or lies below one.
     """
-    path = layout.data_path
     for place in (path, *path.parents):
         found = fs.stat(place)
         if found is None:
@@ -117,42 +115,31 @@ def refuse_foreign(fs: FileSystem, layout: Layout) -> None:
             below = "" if place == path else f"{path} cannot be a folder: "
             raise DataFolderUnusable(f"{below}{place} is a file, not a folder. Choose a folder for the data.")
         break
-    marker = _read_marker(fs, layout)
-    if marker > FORMAT:
+
+
+def refuse_foreign(fs: FileSystem, layout: Layout) -> None:
+    """Check, touching nothing, that the folder is not another program's.
+
+    Raises
+    ------
+    DataFolderUnusable
+        It is a file or lies below one, belongs to the reference package or to a newer program, or its data
+        was moved away.
+    """
+    path = layout.data_path
+    refuse_file(fs, path)
+    marker = read_marker(fs, layout.marker)
+    if marker is not None and marker.format > FORMAT:
         raise DataFolderUnusable(
-            f"{path} was written by a newer version of this program (format {marker}). Update it."
+            f"{path} was written by a newer version of this program (format {marker.format}). Update it."
         )
-    if marker == 0 and _is_reference(layout):
+    if marker is not None and marker.moved_to is not None:
+        raise DataFolderUnusable(f"The data of {path} was moved to {marker.moved_to}. Use that folder.")
+    if marker is None and _is_reference(layout):
         raise DataFolderUnusable(
             f"{path} belongs to the dccd 3 package (its run history is in .dccd/runs.db). Nothing was "
             "changed. Choose another folder for this program."
         )
-
-
-def _read_marker(fs: FileSystem, layout: Layout) -> int:
-    """The folder's format, 0 when it says none."""
-    try:
-        file = fs.open(layout.marker)
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-    except OSError as error:
-        raise DataFolderUnusable(f"{layout.data_path} cannot be read ({error.strerror}).") from error
-    try:
-        return int(json.loads(file.read_at(0, 4096))["format"])
-    except (ValueError, KeyError, TypeError):
-        return FORMAT  # torn by a power cut in the first second of its life: the name alone says whose it is
-    finally:
-        file.close()
-
-
-def _write_marker(fs: FileSystem, layout: Layout) -> None:
-    file = fs.create(layout.marker)
-    try:
-        file.append(json.dumps({"program": "dccd-desktop", "format": FORMAT}).encode())
-        file.sync()
-    finally:
-        file.close()
-    fs.sync_folder(layout.state)
 
 
 def _is_reference(layout: Layout) -> bool:
