@@ -13,9 +13,11 @@ class GapCause(StrEnum):
     """
 
     DIFFERS = "differs from the exchange"
+    OUTDATED = "the trades that it was made from have changed"
     IMPLAUSIBLE = "rows with implausible times were put aside"
     PUT_ASIDE = "put aside: its file could not be read"
     FILE_GONE = "its file is gone"
+    UNREADABLE = "its file cannot be read now"
     DISK_FULL = "the disk was full"
     COLLECTOR_DOWN = "the collector was not running"
     EXCHANGE_DOWN = "the exchange was down"

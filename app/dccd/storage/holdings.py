@@ -9,6 +9,7 @@ from dccd.domain.errors import UnknownDataset
 from dccd.domain.timeutils import US_NS
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
+from dccd.storage.file_faults import FileFaults
 from dccd.storage.info import Coverage, DatasetInfo, find_gaps
 from dccd.storage.unpublished import Unpublished
 
@@ -16,8 +17,11 @@ from dccd.storage.unpublished import Unpublished
 class Holdings:
     """Coverage and glances of all datasets; a glance is remembered until the dataset changes. Thread-safe."""
 
-    def __init__(self, catalog: Catalog, coverage: CoverageDb, unpublished: Unpublished) -> None:
-        self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
+    def __init__(
+        self, catalog: Catalog, coverage: CoverageDb, faults: FileFaults, unpublished: Unpublished
+    ) -> None:
+        self._catalog, self._coverage, self._faults = catalog, coverage, faults
+        self._unpublished = unpublished
         self._mutex = threading.Lock()
         self._infos: dict[DatasetId, DatasetInfo] = {}
         self._changes = 0
@@ -91,6 +95,6 @@ class Holdings:
             coverage.covered,
             coverage.asked,
             coverage.absent,
-            find_gaps(coverage, self._coverage.missed(dataset)),
+            find_gaps(coverage, self._faults.missed(dataset)),
             max((info.mtime_ns for info in infos), default=0),
         )

@@ -97,7 +97,7 @@ class Publisher:
 
     def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:
         frames = [item.frame for item in due]
-        info = self._catalog.get(dataset, period)
+        info = self._catalog.current(dataset, period)
         touching = [item.frame for item in due if period in item.periods]
         try:
             info = self._write(dataset, period, info, frames, touching)

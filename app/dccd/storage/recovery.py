@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path, PurePosixPath
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError
-from dccd.domain.gaps import GapCause
-from dccd.storage.catalog import Catalog
-from dccd.storage.coverage_db import FILE_NAME, CoverageDb, What
+from dccd.storage.catalog import Catalog, Differences
+from dccd.storage.coverage_db import CoverageDb
+from dccd.storage.coverage_repair import ask_for_what_is_covered
+from dccd.storage.file_faults import FileFaults
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.journal import SUFFIX, Journal
 from dccd.storage.layout import Layout
-from dccd.storage.quarantine import Quarantine
+from dccd.storage.quarantine import Problem, Quarantine
 from dccd.storage.unpublished import Unpublished
+
+_ASKED_ANEW = (
+    "The record of what was asked for had to be begun anew. What lies between the first and the last stored "
+    "instant of a dataset counts as asked for; what was asked for beyond that is not known any more."
+)
 
 
 class RecoveryProgress(NamedTuple):
@@ -48,10 +59,12 @@ class Recovery:
         quarantine: Quarantine,
         catalog: Catalog,
         coverage: CoverageDb,
+        faults: FileFaults,
         unpublished: Unpublished,
     ) -> None:
         self._fs, self._layout, self._quarantine = fs, layout, quarantine
-        self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
+        self._catalog, self._coverage, self._faults = catalog, coverage, faults
+        self._unpublished = unpublished
         self._turn = threading.Lock()
         self._progress: RecoveryProgress | None = RecoveryProgress("starting", 0, 0)
         self._over = self._stopped = False
@@ -95,13 +108,31 @@ class Recovery:
         self._at("clearing unfinished files")
         clear_tmp(self._fs, self._layout)
         self._at("comparing files with the index")
-        self._catalog.refresh(self._put_aside)
+        differences = self._catalog.refresh(partial(self._at, "reading files that the index does not know"))
         self._at("reading journals")
         scan_journals(self._fs, self._layout, self._quarantine, self._catalog, self._unpublished)
+        self._at("recording what is gone")
+        self._record(differences)
+        if self._coverage.incomplete:
+            known = {*self._catalog.datasets(), *self._unpublished.datasets()}
+            if known:
+                self._quarantine.problems.append(Problem(_ASKED_ANEW))
+            ask_for_what_is_covered(self._coverage, {each: self._covered(each) for each in known})
         self._unpublished.retire()  # those that died between their last file and their own end
 
-    def _put_aside(self, path: str, error: CorruptFile, known: FileInfo | None) -> None:
-        quarantine_file(self._layout, self._quarantine, self._coverage, path, error, known)
+    def _record(self, differences: Differences) -> None:
+        """What files do not hold any more is lost, unless journals have it; what they hold again is not."""
+        for dataset, infos in _by_dataset(differences.found).items():
+            self._faults.back(dataset, _union(infos))
+        dropped = list(differences.aside)
+        for dataset, infos in _by_dataset(differences.gone.values()).items():
+            lost = _union(infos) - self._covered(dataset)
+            if not lost or self._faults.gone(dataset, lost, infos[0].path):
+                dropped += [info.path for info in infos]
+        self._catalog.settle(differences.found, dropped)
+
+    def _covered(self, dataset: DatasetId) -> IntervalSet:
+        return self._catalog.covered(dataset) | self._unpublished.covered(dataset)
 
     def _at(self, step: str, done: int = 0, total: int = 0) -> None:
         if self._stopped:
@@ -116,35 +147,15 @@ def clear_tmp(fs: FileSystem, layout: Layout) -> None:
             fs.remove(layout.tmp / entry.name)
 
 
-def open_coverage(fs: FileSystem, layout: Layout, quarantine: Quarantine) -> CoverageDb:
-    """The coverage database; one that cannot be read is put aside and begun anew."""
-    try:
-        return CoverageDb.open(fs, layout.state)
-    except StorageError as error:
-        path = layout.state / FILE_NAME
-        if fs.stat(path) is None:
-            raise
-        quarantine.move(path, f"The record of what was asked for cannot be read ({error}).")
-        fs.remove(path.with_name(f"{FILE_NAME}-journal"))
-        return CoverageDb.open(fs, layout.state)
+def _by_dataset(infos: Iterable[FileInfo]) -> dict[DatasetId, list[FileInfo]]:
+    found: dict[DatasetId, list[FileInfo]] = defaultdict(list)
+    for info in infos:
+        found[info.footer.dataset].append(info)
+    return found
 
 
-def quarantine_file(
-    layout: Layout,
-    quarantine: Quarantine,
-    coverage: CoverageDb,
-    path: str,
-    error: CorruptFile,
-    known: FileInfo | None,
-) -> None:
-    """Put a period file aside; what it covered, or was to, is a gap from now on, and says why."""
-    quarantine.move(layout.data_path / path, str(error))
-    place = PurePosixPath(path)
-    dataset = layout.dataset_in(place.parent)
-    if dataset is None or (period := layout.period_named(dataset, place.stem)) is None:
-        return
-    lost = known.footer.covered if known else coverage.get(dataset, What.ASKED).clip(*period.interval)
-    coverage.add(dataset, What.LOST, lost, GapCause.PUT_ASIDE.value)
+def _union(infos: Iterable[FileInfo]) -> IntervalSet:
+    return IntervalSet(item for info in infos for item in info.footer.covered)
 
 
 def scan_journals(

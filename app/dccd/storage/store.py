@@ -12,12 +12,14 @@ import pyarrow as pa
 
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import CorruptFile, StorageError
+from dccd.domain.errors import StorageError
 from dccd.domain.gaps import GapCause
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.catalog import Catalog
 from dccd.storage.clock import Clock
 from dccd.storage.coverage_db import CoverageDb, What, interval_set
+from dccd.storage.coverage_repair import open_coverage
+from dccd.storage.file_faults import FileFaults
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, RealFileSystem, in_words
 from dccd.storage.holdings import Holdings
@@ -29,7 +31,7 @@ from dccd.storage.paced_publisher import PacedPublisher
 from dccd.storage.publish import Publisher
 from dccd.storage.quarantine import Problem, Quarantine
 from dccd.storage.reader import checked_columns, read_rows
-from dccd.storage.recovery import Recovery, RecoveryProgress, open_coverage, quarantine_file
+from dccd.storage.recovery import Recovery, RecoveryProgress
 from dccd.storage.room import Room, hard_floor_bytes
 from dccd.storage.stream_log import StreamLog
 from dccd.storage.unpublished import Unpublished
@@ -55,16 +57,23 @@ class Store:
         self._stream_log: StreamLog | None = None
         self._quarantine = Quarantine(fs, layout)
         self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
-        self._catalog = Catalog(fs, layout)
-        self._holdings = Holdings(self._catalog, self._coverage, self.unpublished)
+        self._faults = FileFaults(layout, self._quarantine, self._coverage)
+        self._catalog = Catalog(fs, layout, self._faults)
+        self._holdings = Holdings(self._catalog, self._coverage, self._faults, self.unpublished)
         self._recovery = Recovery(
-            fs, layout, self._quarantine, self._catalog, self._coverage, self.unpublished
+            fs,
+            layout,
+            self._quarantine,
+            self._catalog,
+            self._coverage,
+            self._faults,
+            self.unpublished,
         )
         self._publisher = Publisher(
-            fs, layout, self._catalog, self._coverage, self.unpublished, self._put_aside_published
+            fs, layout, self._catalog, self._coverage, self.unpublished, self._catalog.put_aside
         )
         self._verifier = Verifier(
-            fs, layout, self._catalog, self._coverage, self.unpublished, self._publisher, self._put_aside
+            fs, layout, self._catalog, self._coverage, self.unpublished, self._publisher, self._faults.damaged
         )
 
         self._paced = PacedPublisher(self._catalog, self.unpublished, self.publish, clock)
@@ -179,8 +188,8 @@ class Store:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What could not be read since :meth:`open` began, and where it is kept."""
-        return tuple(self._quarantine.problems)
+        """What could not be read since :meth:`open` began, where it is kept, and what cannot be read now."""
+        return (*self._quarantine.problems, *self._faults.problems)
 
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
@@ -274,8 +283,16 @@ class Store:
     ) -> Iterator[pa.RecordBatch]:
         # Frames first: what is published between the two lines is then in both, and merges into itself.
         with self.unpublished.pinned(dataset) as due:
-            infos = self._catalog.files(dataset)
+            infos = self._files_now(dataset, start_ns, end_ns)
             yield from read_rows(self._fs, self._layout, dataset, infos, due, start_ns, end_ns, names)
+
+    def _files_now(self, dataset: DatasetId, start_ns: int | None, end_ns: int | None) -> list[FileInfo]:
+        """The files, looked at again: people move and restore files while the program runs."""
+        known = self.files(dataset, start_ns, end_ns)
+        now = [self._catalog.current(dataset, info.period) for info in known]
+        if now != known:
+            self.changed(dataset)
+        return [info for info in now if info is not None]
 
     def info(self, dataset: DatasetId) -> DatasetInfo:
         """A dataset at a glance, from memory.
@@ -432,10 +449,3 @@ class Store:
         journal = Journal.create(self._fs, self._layout.journals)
         self.unpublished.begin(journal, publishes_itself=publishes_itself)
         return journal
-
-    def _put_aside(self, path: str, error: CorruptFile, known: FileInfo | None) -> None:
-        quarantine_file(self._layout, self._quarantine, self._coverage, path, error, known)
-
-    def _put_aside_published(self, info: FileInfo, error: CorruptFile) -> None:
-        self._put_aside(info.path, error, info)
-        self._catalog.drop(info)
