@@ -2,12 +2,13 @@
 
 ::
 
-    u32 length of the payload | u32 CRC | u64 sequence number | payload
+    mark | u32 length of the payload | u32 CRC of the head | u32 CRC | u64 sequence number | payload
     payload = u16 length of dataset | u32 length of meta | dataset | meta (JSON) | Arrow IPC record batch
 
 The CRC covers sequence number and payload and starts from the journal's UUID, so that a block left over
-from another file is no frame of this one. A frame is there whole or not at all: reading stops at the first
-bad one.
+from another file is no frame of this one. A frame is there whole or not at all. The head (all but the record
+batch) has a CRC of its own: where rows are damaged, it says which were, and where the next frame starts. The
+mark is only looked for where even that cannot be read.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pyarrow as pa
@@ -28,17 +29,17 @@ from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import DccdError
 from dccd.domain.timeutils import HOUR_NS, US_NS
 from dccd.storage.fs import Bytes, File
-from dccd.storage.schema import arrow_schema
 
 if TYPE_CHECKING:
     from dccd.storage.journal import Journal
 
 pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
-_FRAME = struct.Struct("<IIQ")
+MARK = b"PAGE"
+_FRAME = struct.Struct("<4sIIIQ")
 _LENGTHS = struct.Struct("<HI")
+_HEAD = struct.Struct("<IQ")  # of the frame's beginning, what the CRC of the head covers
 _SEQ = struct.Struct("<Q")
-_PAYLOAD_MAX = 1 << 30
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +137,15 @@ class Parsed(NamedTuple):
     rows: pa.Buffer
 
 
+class Head(NamedTuple):
+    """What a frame says of itself, its head's CRC being right; `size` is that of the whole frame."""
+
+    seq: int
+    size: int
+    dataset: DatasetId
+    meta: dict[str, Any]
+
+
 def encode(dataset: DatasetId, meta: Mapping[str, Any], batch: pa.RecordBatch) -> tuple[bytes, memoryview]:
     """A frame's payload, in two parts."""
     name, text = str(dataset).encode(), json.dumps(meta, separators=(",", ":")).encode()
@@ -144,8 +154,9 @@ def encode(dataset: DatasetId, meta: Mapping[str, Any], batch: pa.RecordBatch) -
 
 def sealed(head: bytes, rows: memoryview, seq: int, seed: int) -> tuple[Bytes, Bytes]:
     """A payload as a frame; `seed` is the journal's."""
+    size = len(head) + len(rows)
     crc = zlib.crc32(rows, zlib.crc32(head, zlib.crc32(_SEQ.pack(seq), seed)))
-    return _FRAME.pack(len(head) + len(rows), crc, seq) + head, rows
+    return _FRAME.pack(MARK, size, _head_crc(size, seq, head, seed), crc, seq) + head, rows
 
 
 def meta_of(batch: pa.RecordBatch, covered: IntervalSet, **more: object) -> dict[str, Any]:
@@ -156,42 +167,56 @@ def meta_of(batch: pa.RecordBatch, covered: IntervalSet, **more: object) -> dict
     return {"rows": batch.num_rows, "us": us, "covered": [*covered], **said}
 
 
-def scan(journal: Journal, file: File, seed: int, offset: int) -> Iterator[tuple[Frame, int]]:
-    """The good frames from `offset` on, with where each ends."""
-    expected = 1
-    while True:
-        head = file.read_at(offset, _FRAME.size)
-        if len(head) < _FRAME.size:
-            return
-        size = _FRAME.unpack(head)[0]
-        if size > _PAYLOAD_MAX:
-            return
-        data = head + file.read_at(offset + _FRAME.size, size)
-        parsed = parse(data, seed) if len(data) == _FRAME.size + size else None
-        if parsed is None or parsed.seq != expected:
-            return
-        frame = Frame.of(journal, parsed.dataset, parsed.seq, offset, len(data), parsed.meta)
-        set_due(frame, partial(pa.ipc.read_record_batch, parsed.rows, arrow_schema(parsed.dataset.data_type)))
-        offset += len(data)
-        expected += 1
-        yield frame, offset
+def read_whole(file: File, offset: int) -> bytes | None:
+    """The bytes of the frame at `offset`, None when the file has fewer than it says of itself."""
+    start = file.read_at(offset, _FRAME.size)
+    if len(start) < _FRAME.size:
+        return None
+    size = _FRAME.unpack(start)[1]
+    if size > file.size - offset - _FRAME.size:
+        return None
+    return start + file.read_at(offset + _FRAME.size, size)
+
+
+def read_head(file: File, offset: int, seed: int) -> Head | None:
+    """What the frame at `offset` says of itself, None when its head is damaged or cut short."""
+    start = file.read_at(offset, _FRAME.size + _LENGTHS.size)
+    if len(start) < _FRAME.size + _LENGTHS.size:
+        return None
+    _, size, crc, _, seq = _FRAME.unpack_from(start)
+    name_size, meta_size = _LENGTHS.unpack_from(start, _FRAME.size)
+    if _LENGTHS.size + name_size + meta_size > min(size, file.size - offset - _FRAME.size):
+        return None
+    rest = file.read_at(offset + len(start), name_size + meta_size)
+    if _head_crc(size, seq, start[_FRAME.size :] + rest, seed) != crc:
+        return None
+    said = _said(memoryview(rest), name_size)
+    return None if said is None else Head(seq, _FRAME.size + size, *said)
 
 
 def parse(data: bytes, seed: int) -> Parsed | None:
     """A frame's bytes taken apart, None when they are no frame."""
     view = memoryview(data)
-    size, crc, seq = _FRAME.unpack_from(view)
-    if size < _LENGTHS.size or zlib.crc32(view[_FRAME.size - 8 :], seed) != crc:
+    _, size, _, crc, seq = _FRAME.unpack_from(view)
+    if size < _LENGTHS.size or zlib.crc32(view[_FRAME.size - _SEQ.size :], seed) != crc:
         return None
     start = _FRAME.size + _LENGTHS.size
     name_size, meta_size = _LENGTHS.unpack_from(view, _FRAME.size)
     rows_at = start + name_size + meta_size
+    said = _said(view[start:rows_at], name_size)
+    return None if said is None else Parsed(seq, *said, pa.py_buffer(view[rows_at:]))
+
+
+def _head_crc(size: int, seq: int, head: bytes, seed: int) -> int:
+    return zlib.crc32(head, zlib.crc32(_HEAD.pack(size, seq), seed))
+
+
+def _said(text: memoryview, name_size: int) -> tuple[DatasetId, dict[str, Any]] | None:
+    """The dataset and what is said of the page."""
     try:
-        dataset = _dataset(str(view[start : start + name_size], "utf-8"))
-        meta = json.loads(bytes(view[start + name_size : rows_at]))
+        return _dataset(str(text[:name_size], "utf-8")), json.loads(bytes(text[name_size:]))
     except (ValueError, DccdError):
         return None
-    return Parsed(seq, dataset, meta, pa.py_buffer(view[rows_at:]))
 
 
 def _pair(item: Sequence[Any] | None) -> tuple[str, int] | None:

@@ -11,15 +11,16 @@ import uuid
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import pyarrow as pa
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError
-from dccd.storage.frames import Frame, encode, meta_of, parse, scan, sealed, set_due
+from dccd.storage.frames import Frame, encode, meta_of, parse, sealed, set_due
 from dccd.storage.fs import File, FileSystem, in_words
+from dccd.storage.journal_scan import Hole, scan
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
 
 SUFFIX = ".journal"
@@ -28,15 +29,18 @@ _MAGIC = b"DCCDJRNL"
 _HEADER = struct.Struct("<8sHH16sI")
 
 
-class Torn(NamedTuple):
-    """The end of a journal that is no frame."""
-
-    offset: int
-    size: int
-
-
 class Journal:
-    """One journal file, open for appending and reading. Thread-safe."""
+    """One journal file, open for appending and reading. Thread-safe.
+
+    Attributes
+    ----------
+    frames : list of Frame
+        Its pages, but for those that are published.
+    holes : list of Hole
+        What in it was no page when it was opened.
+    lost : dict
+        By dataset, the time that the damaged ones among those pages were to prove.
+    """
 
     HEADER_SIZE: ClassVar[int] = _HEADER.size
 
@@ -44,7 +48,8 @@ class Journal:
         self.path = path
         self.id = name.hex
         self.frames: list[Frame] = []
-        self.torn: Torn | None = None
+        self.holes: list[Hole] = []
+        self.lost: dict[DatasetId, IntervalSet] = {}
         self._fs, self._file = fs, file
         self._seed = zlib.crc32(name.bytes)
         self._mutex = threading.RLock()
@@ -52,7 +57,7 @@ class Journal:
         self._synced_size = 0
         self._broken: str | None = None
         self._readers = 0
-        self._retired = False
+        self._retired = self._left = False
 
     @classmethod
     def create(cls, fs: FileSystem, folder: Path) -> Self:
@@ -75,19 +80,21 @@ class Journal:
 
     @classmethod
     def open(cls, fs: FileSystem, path: Path, *, write: bool = True) -> Self:
-        """A journal that exists, with the frames in it; :attr:`torn` says what follows the last good one.
+        """A journal that exists, with the frames in it; :attr:`holes` says what else there is.
+
+        A damaged header costs nothing: what it says, the file's name and the frames say too.
 
         Raises
         ------
         CorruptFile
-            The header is not one of ours.
+            There is neither a header of ours nor a frame.
         """
         with in_words(f"reading the journal {path.name}"):
             file = fs.open(path, write=write)
             try:
-                name = _read_header(path, file)
-                journal = cls(fs, path, file, name)
-                journal._scan()
+                name = _read_header(file)
+                journal = cls(fs, path, file, name or _uuid_in(path))
+                journal._scan(sound=name is not None)
             except BaseException:
                 file.close()
                 raise
@@ -212,6 +219,8 @@ class Journal:
     def _drop_if_free(self) -> None:
         if self._retired and self._readers == 0:
             self._file.close()
+            if self._left:
+                return
             with in_words("removing a published journal"):
                 self._fs.remove(self.path)
                 self._fs.sync_folder(self.path.parent)
@@ -223,35 +232,37 @@ class Journal:
         except OSError as error:
             self._broken = f"A journal cannot be written any more ({error.strerror}); start the run again."
 
-    def _scan(self) -> None:
-        offset = _HEADER.size
-        for frame, end in scan(self, self._file, self._seed, offset):
-            self.frames.append(frame)
-            self._seq, offset = frame.seq, end
+    def _scan(self, *, sound: bool) -> None:
+        found = scan(self, self._file, self._seed, _HEADER.size)
+        if not sound:
+            if not found.frames:
+                raise CorruptFile(f"The journal {self.path.name} has no readable header.")
+            found.holes.insert(0, Hole(0, _HEADER.size))
+        self.frames, self.holes, self.lost = found.frames, found.holes, found.lost
+        self._seq = found.frames[-1].seq if found.frames else 0
         self._synced_size = 0  # whoever wrote it may have died before the disk had it
-        if offset < self._file.size:
-            self.torn = Torn(offset, self._file.size - offset)
 
-    def read_torn(self) -> bytes:
-        """What follows the last good frame."""
-        if self.torn is None:
-            return b""
+    def read_hole(self, hole: Hole) -> bytes:
+        """What is there instead of a page."""
         with in_words(f"reading the journal {self.path.name}"):
-            return self._file.read_at(*self.torn)
+            return self._file.read_at(*hole)
 
-    def cut_torn(self) -> None:
-        """Cut off what follows the last good frame."""
-        if self.torn is not None:
-            with self._mutex, in_words(f"repairing the journal {self.path.name}"):
-                self._file.truncate(self.torn.offset)
-                self._file.sync()
-                self.torn = None
+    def leave(self) -> None:
+        """Keep the file when it retires: its holes could not be put aside. The next start tries again."""
+        self._left = True
 
 
-def _read_header(path: Path, file: File) -> uuid.UUID:
+def _read_header(file: File) -> uuid.UUID | None:
     head = file.read_at(0, _HEADER.size)
     if len(head) == _HEADER.size:
         magic, version, _schema, name, crc = _HEADER.unpack(head)
         if magic == _MAGIC and crc == zlib.crc32(head[:-4]) and version == 1:
             return uuid.UUID(bytes=name)
-    raise CorruptFile(f"The journal {path.name} has no readable header.")
+    return None
+
+
+def _uuid_in(path: Path) -> uuid.UUID:
+    try:
+        return uuid.UUID(hex=path.stem)
+    except ValueError:
+        raise CorruptFile(f"The journal {path.name} has no readable header.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,17 +37,29 @@ class Quarantine:
         self.problems.append(Problem(f"{why} It was put aside.", kept))
 
     def keep(self, name: str, data: bytes, why: str) -> None:
-        """Put bytes aside, in a file of their own."""
-        kept = self._place(name)
-        with in_words(f"putting {name} aside"):
-            file = self._fs.create(kept)
-            try:
-                file.append(data)
-                file.sync()
-            finally:
+        """Put bytes aside, in a file of their own; what an earlier start has kept is not kept twice."""
+        known = self._kept(name, len(data))
+        kept = known or self._place(name)
+        if known is None:
+            with in_words(f"putting {name} aside"):
+                file = self._fs.create(kept)
+                try:
+                    file.append(data)
+                    file.sync()
+                except BaseException:
+                    file.close()
+                    with suppress(OSError):
+                        self._fs.remove(kept)
+                    raise
                 file.close()
-            self._fs.sync_folder(kept.parent)
+                self._fs.sync_folder(kept.parent)
         self.problems.append(Problem(why, kept))
+
+    def _kept(self, name: str, size: int) -> Path | None:
+        for entry in self._fs.entries(self._layout.quarantine):
+            if entry.name.partition("-")[2] == name and entry.size == size:
+                return self._layout.quarantine / entry.name
+        return None
 
     def _place(self, name: str) -> Path:
         """A name not yet taken, which says when and where from."""

@@ -19,6 +19,7 @@ from dccd.storage.file_faults import FileFaults
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.journal import SUFFIX, Journal
+from dccd.storage.journal_holes import put_holes_aside
 from dccd.storage.layout import Layout
 from dccd.storage.quarantine import Problem, Quarantine
 from dccd.storage.unpublished import Unpublished
@@ -110,7 +111,9 @@ class Recovery:
         self._at("comparing files with the index")
         differences = self._catalog.refresh(partial(self._at, "reading files that the index does not know"))
         self._at("reading journals")
-        scan_journals(self._fs, self._layout, self._quarantine, self._catalog, self._unpublished)
+        holed = scan_journals(self._fs, self._layout, self._quarantine, self._catalog, self._unpublished)
+        for journal in holed:
+            put_holes_aside(journal, self._quarantine, self._coverage, self._covered)
         self._at("recording what is gone")
         self._record(differences)
         if self._coverage.incomplete:
@@ -160,8 +163,9 @@ def _union(infos: Iterable[FileInfo]) -> IntervalSet:
 
 def scan_journals(
     fs: FileSystem, layout: Layout, quarantine: Quarantine, catalog: Catalog, unpublished: Unpublished
-) -> None:
-    """Find the pages that earlier processes left; a torn end is cut off and kept."""
+) -> list[Journal]:
+    """Find the pages that earlier processes left; returns the journals that have more than pages in them."""
+    holed: list[Journal] = []
     for entry in sorted(fs.entries(layout.journals)):
         path = layout.journals / entry.name
         if not entry.name.endswith(SUFFIX):
@@ -171,16 +175,10 @@ def scan_journals(
         except CorruptFile as error:
             _put_aside_headless(fs, quarantine, path, entry.size, error)
             continue
-        if journal.torn:
-            torn = journal.torn
-            tail = journal.read_torn()
-            quarantine.keep(
-                f"{entry.name}@{torn.offset}",
-                tail,
-                f"The last {torn.size} bytes of the journal {entry.name} are no whole page, and put aside.",
-            )
-            journal.cut_torn()
+        if journal.holes:
+            holed.append(journal)
         unpublished.recover(journal, catalog.get)
+    return holed
 
 
 def _put_aside_headless(

@@ -43,7 +43,7 @@ def test_pages_come_back_as_they_went_in(journal: Journal) -> None:
     again = Journal.open(FS, journal.path)
     first, second = again.frames
     assert again.id == journal.id
-    assert again.torn is None
+    assert (again.holes, again.lost) == ([], {})
     assert (first.seq, first.dataset, first.rows, first.cursor, first.source) == (
         1,
         TRADES,
@@ -81,15 +81,9 @@ def test_a_torn_end_is_no_page(journal: Journal, cut: int) -> None:
     journal.path.write_bytes(data)
     again = Journal.open(FS, journal.path)
     assert [frame.seq for frame in again.frames] == [1]
-    assert again.torn == (whole, len(data) - whole)
-    assert again.read_torn() == data[whole:]
-    again.cut_torn()
-    again.append(TRADES, rows(3, 3), IntervalSet())
+    assert again.holes == [(whole, len(data) - whole)]
+    assert again.read_hole(again.holes[0]) == data[whole:]
     again.close()
-    last = Journal.open(FS, journal.path)
-    assert [frame.seq for frame in last.frames] == [1, 2]
-    assert last.torn is None
-    last.close()
 
 
 def test_every_flipped_bit_is_seen(journal: Journal) -> None:
@@ -101,7 +95,9 @@ def test_every_flipped_bit_is_seen(journal: Journal) -> None:
     for place in range(start, len(good)):
         journal.path.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
         again = Journal.open(FS, journal.path)
-        assert [frame.seq for frame in again.frames] == [1], place
+        seqs = [frame.seq for frame in again.frames]
+        harmless = start <= place < start + 4 or start + 8 <= place < start + 12  # the mark, the head's own CRC
+        assert seqs == ([1, 2] if harmless else [1]), place
         again.close()
 
 
