@@ -16,6 +16,7 @@ from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import CorruptFile, DccdError
 from dccd.domain.timeutils import US_NS
+from dccd.storage.epochs import NOTHING_REPLACED, Replaced
 from dccd.storage.fs import Entry
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
 
@@ -42,6 +43,8 @@ class Footer:
     data_size : int
     sources : tuple of str
         Where the rows came from.
+    replaced : Replaced
+        What of the period was fetched anew: rows from earlier epochs are not in the file, and never will be.
     """
 
     dataset: DatasetId
@@ -52,9 +55,11 @@ class Footer:
     sha256: str
     data_size: int
     sources: tuple[str, ...] = ()
+    replaced: Replaced = NOTHING_REPLACED
 
     def encode(self) -> bytes:
         """JSON with a CRC of the rest of it, since Parquet's own footer has none."""
+        replaced = {"replaced": [[epoch, [*held]] for epoch, held in self.replaced]} if self.replaced else {}
         body = json.dumps(
             {
                 "schema": SCHEMA_VERSION,
@@ -66,6 +71,7 @@ class Footer:
                 "sha256": self.sha256,
                 "data_size": self.data_size,
                 "sources": [*self.sources],
+                **replaced,
             },
             separators=(",", ":"),
         )
@@ -97,6 +103,7 @@ class Footer:
                 body["sha256"],
                 body["data_size"],
                 tuple(body["sources"]),
+                Replaced((epoch, IntervalSet(map(tuple, held))) for epoch, held in body.get("replaced", ())),
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise CorruptFile(f"its footer cannot be read ({error})") from error
@@ -120,7 +127,7 @@ class FileInfo:
     size_bytes, mtime_ns : int
         As the file system says.
     first_ns, last_ns : int
-        Timestamps of the first and the last row, both inclusive.
+        Timestamps of the first and the last row, both inclusive; 0 without rows.
     """
 
     path: str
@@ -209,7 +216,7 @@ def read_info(source: pa.NativeFile, path: str, entry: Entry) -> FileInfo:
     if schema.remove_metadata() != arrow_schema(footer.dataset.data_type):
         raise CorruptFile(f"{path} has other columns than {footer.dataset.data_type} has.")
     bounds = [row_group_bounds(metadata, index) for index in range(metadata.num_row_groups)]
-    first, last = min(low for low, _ in bounds), max(high for _, high in bounds)
+    first, last = min((low for low, _ in bounds), default=0), max((high for _, high in bounds), default=0)
     return FileInfo(path, entry.size, entry.mtime_ns, first * US_NS, last * US_NS, footer)
 
 

@@ -8,11 +8,14 @@ whole: the order of arrival never matters, and the same page twice is the page o
 
 Trades without an id are told apart by their count. Within one observation (a page that holds whole
 timestamps, a stream session) equal trades are numbered, and the number is part of the key: observations so
-combine by the greatest count, never by the sum. A trade with an id takes the place of one equal one without.
+combine by the greatest count, never by the sum. A page that goes on with an observation says from where it
+counts on (:func:`with_repeats`), for the pages before it may be merged already. A trade with an id takes the
+place of one equal one without.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +36,7 @@ _KEYS: dict[DataType, tuple[str, ...]] = {
 }
 _TWIN = ("ts", "ts_sub_ns", "price", "amount", "side")
 _MESSAGE = ("session", "recv_no")
+_BASE = "_base"
 _EARLIEST = {"recv_ts"}  # when a row first arrived is when it arrived; all else: the greatest wins
 _FILL = {
     "ts_sub_ns": pa.scalar(0, pa.int16()),
@@ -68,9 +72,11 @@ def merge(data_type: DataType, parts: Sequence[Part]) -> pa.Table:
     if not parts:
         return schema.empty_table()
     parts = sorted(parts, key=lambda part: part.rows.column(0)[0].value)
-    table = pa.concat_tables([part.rows for part in parts]).combine_chunks()
+    repeated = any(_BASE in part.rows.column_names for part in parts)
+    rows = [with_repeats(part.rows) if repeated else part.rows for part in parts]
+    table = pa.concat_tables(rows).combine_chunks()
     if is_merged(data_type, table):
-        return table
+        return table.select(schema.names)
     table = _filled(table)
     order = [*SCHEMAS[data_type].order]
     match data_type:
@@ -86,6 +92,22 @@ def merge(data_type: DataType, parts: Sequence[Part]) -> pa.Table:
     if not is_merged(data_type, table):
         table = _sorted(table, order)
     return _unfilled(table.select(schema.names)).cast(schema)
+
+
+def with_repeats(rows: pa.Table, repeats: Sequence[tuple[int, int]] = ()) -> pa.Table:
+    """Rows that know how many equal ones of their observation came in earlier parts.
+
+    Parameters
+    ----------
+    repeats : sequence of (int, int)
+        Row and count, where that is not 0.
+    """
+    if _BASE in rows.column_names:
+        return rows
+    counts = array("q", bytes(8 * rows.num_rows))
+    for row, count in repeats:
+        counts[row] = count
+    return rows.append_column(_BASE, pa.array(counts, pa.int64()))
 
 
 def is_merged(data_type: DataType, table: pa.Table) -> bool:
@@ -156,7 +178,10 @@ def _numbered(table: pa.Table, keys: Sequence[str], first: str | None = None) ->
     table = _sorted(table, [*keys, *([first] if first else []), "_place"])
     again = _same_as_before(table, keys)
     starts = pc.cumulative_max(pc.if_else(again, pa.scalar(0, pa.int64()), place))
-    return table.append_column("_no", pc.subtract(place, starts))
+    number = pc.subtract(place, starts)
+    if _BASE in table.column_names:
+        number = pc.add(number, _flat(table, _BASE))
+    return table.append_column("_no", number)
 
 
 def _sorted(table: pa.Table, names: Sequence[str]) -> pa.Table:

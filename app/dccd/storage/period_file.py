@@ -21,6 +21,7 @@ from dccd.domain.errors import CorruptFile
 from dccd.domain.records import SCHEMAS, Kind
 from dccd.domain.timeutils import US_NS
 from dccd.domain.types import DataType
+from dccd.storage.epochs import NOTHING_REPLACED, Replaced
 from dccd.storage.footer import (
     KEY,
     SEAL_BLANK,
@@ -55,6 +56,7 @@ class Contents:
     covered: IntervalSet
     applied: Mapping[str, int]
     sources: tuple[str, ...]
+    replaced: Replaced = NOTHING_REPLACED
 
 
 def write_period_file(
@@ -157,7 +159,14 @@ def file_units(
             return load
 
         yield [
-            Unit(low, high, file.metadata.row_group(index).num_rows, loader(index), observation)
+            Unit(
+                low,
+                high,
+                file.metadata.row_group(index).num_rows,
+                loader(index),
+                observation,
+                replaced=info.footer.replaced,
+            )
             for index, (low, high) in enumerate(bounds)
         ]
 
@@ -195,6 +204,7 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
             sink.sha256.hexdigest(),
             sink.tell(),
             contents.sources,
+            contents.replaced,
         )
         writer.add_key_value_metadata(
             {KEY.decode(): footer.encode().decode(), SEAL_KEY.decode(): SEAL_BLANK.decode()}

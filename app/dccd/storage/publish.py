@@ -14,9 +14,10 @@ from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import CorruptFile
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
+from dccd.storage.epochs import NOTHING_REPLACED
 from dccd.storage.footer import FileInfo
+from dccd.storage.frames import Frame
 from dccd.storage.fs import FileSystem, SharingViolation
-from dccd.storage.journal import Frame
 from dccd.storage.layout import Layout
 from dccd.storage.period_file import (
     Contents,
@@ -84,8 +85,10 @@ class Publisher:
             periods = {
                 period for frame in frames for period in frame.rows_due if period.interval.end_ns <= end
             }
+            replaced = IntervalSet(item for frame in frames for item in frame.replaces_due.clip(0, end))
             for info in self._catalog.files(dataset):
-                if covered.clip(*info.period.interval) - info.footer.covered:
+                share = info.period.interval
+                if covered.clip(*share) - info.footer.covered or replaced.clip(*share):
                     periods.add(info.period)
             for period in sorted(periods):
                 try:
@@ -98,7 +101,7 @@ class Publisher:
     def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:
         frames = [item.frame for item in due]
         info = self._catalog.current(dataset, period)
-        touching = [item.frame for item in due if period in item.periods]
+        touching = [item.frame for item in due if item.touches(period)]
         try:
             info = self._write(dataset, period, info, frames, touching)
         except UnreadablePeriodFile as error:
@@ -110,6 +113,7 @@ class Publisher:
             info = self._write(dataset, period, None, frames, touching)
         self._catalog.put(info)
         interval = IntervalSet([period.interval])
+        self._answer_doubt(dataset, frames, interval)
         self._unpublished.done(dataset, frames, [period], interval)
         if self._coverage.get(dataset, What.EMPTY) & interval:
             self._coverage.remove(dataset, What.EMPTY, interval)  # the footer has it from now on
@@ -129,14 +133,19 @@ class Publisher:
         covered = covered.clip(*period.interval)
         applied: dict[str, int] = {}
         sources = {frame.source for frame in touching if frame.source}
+        replaced = NOTHING_REPLACED
+        for frame in touching:
+            replaced |= frame.replaced
+        replaced = replaced.clip(*period.interval)
         if old is not None:
             covered |= old.footer.covered
             alive = self._unpublished.journal_ids()
             applied = {journal: seq for journal, seq in old.footer.applied.items() if journal in alive}
             sources |= set(old.footer.sources)
+            replaced |= old.footer.replaced
         for frame in frames:
             applied[frame.journal.id] = max(frame.seq, applied.get(frame.journal.id, 0))
-        contents = Contents(dataset, period, covered, applied, tuple(sorted(sources)))
+        contents = Contents(dataset, period, covered, applied, tuple(sorted(sources)), replaced)
         with closing(self._rows(dataset, period, old, touching)) as tables:
             return write_period_file(self._fs, self._layout, contents, tables)
 
@@ -152,10 +161,18 @@ class Publisher:
         with file_units(self._fs, self._layout, old) as old_units:
             yield from merged(dataset.data_type, [*old_units, *units], *bounds)
 
+    def _answer_doubt(self, dataset: DatasetId, frames: list[Frame], durable: IntervalSet) -> None:
+        """What was replaced is believed again; not before the replacement is durable."""
+        replaced = IntervalSet(item for frame in frames for item in frame.replaces_due) & durable
+        if replaced:
+            self._coverage.remove(dataset, What.DOUBTED, replaced)
+
     def _record_empty(self, dataset: DatasetId, frames: list[Frame], covered: IntervalSet) -> None:
         """Coverage that came with no row, in periods without a file."""
         in_files = IntervalSet(info.period.interval for info in self._catalog.files(dataset))
         empty = covered - in_files
         if empty:
             self._coverage.add(dataset, What.EMPTY, empty)
+            self._answer_doubt(dataset, frames, empty)
+            self._coverage.remove(dataset, What.LOST, empty)
         self._unpublished.done(dataset, frames, [], covered)

@@ -74,7 +74,7 @@ def _period_rows(
     bounds_us: tuple[int, int],
     columns: Sequence[str],
 ) -> Iterator[pa.Table]:
-    units = frame_units(item.frame for item in due if period in item.periods)
+    units = frame_units(item.frame for item in due if item.touches(period))
     if info is None:
         yield from merged(dataset.data_type, units, *bounds_us)
     elif units:

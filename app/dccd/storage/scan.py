@@ -107,10 +107,14 @@ def snapshot(data_path: Path, dataset: DatasetId) -> list[Path]:
         files = _files(fs, layout, dataset)
         if not frames and not files:
             raise UnknownDataset(f"Nothing is stored of {dataset} in {data_path}.")
-        for period in sorted({period for frame in frames for period in frame.rows_due}):
+        due = [Due(frame, frozenset(frame.rows_due), frame.replaces_due) for frame in frames]
+        for period in sorted({*files, *(period for item in due for period in item.periods)}):
+            touching = [item for item in due if item.touches(period)]
+            if not touching:
+                continue
             path = files.get(period)
             info = None if path is None else _info(fs, layout, path)
-            touching = [frame for frame in frames if period in frame.rows_due and not _is_in(frame, info)]
+            touching = [item for item in touching if not _is_in(item.frame, info)]
             if touching:
                 files[period] = _materialise(fs, layout, dataset, period, info, touching)
     if not files:
@@ -139,7 +143,7 @@ def _frames(fs: FileSystem, layout: Layout, dataset: DatasetId, stack: ExitStack
         except (FileNotFoundError, CorruptFile):
             continue
         stack.callback(journal.close)
-        yield from (frame for frame in journal.frames if frame.dataset == dataset)
+        yield from (frame for frame in journal.frames if frame.dataset == dataset and not frame.provisional)
 
 
 def _files(fs: FileSystem, layout: Layout, dataset: DatasetId) -> dict[Period, Path]:
@@ -167,10 +171,9 @@ def _materialise(
     dataset: DatasetId,
     period: Period,
     info: FileInfo | None,
-    frames: Sequence[Frame],
+    due: Sequence[Due],
 ) -> Path:
     infos = [] if info is None else [info]
-    due = [Due(frame, frozenset({period})) for frame in frames]
     names = arrow_schema(dataset.data_type).names
     batches = read_rows(fs, layout, dataset, infos, due, *period.interval, names)
     return _write((pa.Table.from_batches([batch]) for batch in batches), dataset)

@@ -9,13 +9,17 @@ still met in one slice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
 
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.timeutils import US_NS
 from dccd.domain.types import DataType
+from dccd.storage.epochs import NOTHING_REPLACED, Replaced
 from dccd.storage.merge import Part, merge
 
 pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
@@ -37,6 +41,10 @@ class Unit:
         Gives the rows; called again for each slice they reach into.
     observation : object
         See :class:`dccd.storage.merge.Part`.
+    epoch : int
+        Of the rows, where `replaced` says no other.
+    replaced : Replaced
+        Where rows of smaller epochs, in whichever unit, are dead.
     """
 
     min_us: int
@@ -44,6 +52,8 @@ class Unit:
     rows: int
     load: Callable[[], pa.Table]
     observation: object
+    epoch: int = 0
+    replaced: Replaced = NOTHING_REPLACED
 
 
 class _TooMany(Exception):
@@ -60,11 +70,38 @@ def merged(
     CorruptFile
         A unit cannot be loaded.
     """
-    inside = [unit for unit in units if unit.min_us < end_us and unit.max_us >= start_us]
+    inside = [unit for unit in _living(units) if unit.min_us < end_us and unit.max_us >= start_us]
     if inside:
         low = max(start_us, min(unit.min_us for unit in inside))
         high = min(end_us, max(unit.max_us for unit in inside) + 1)
         yield from _merged(data_type, inside, low, high, slice_rows, {})
+
+
+def _living(units: Sequence[Unit]) -> Iterator[Unit]:
+    """The units that have rows, without those that another unit has replaced."""
+    replaced = NOTHING_REPLACED
+    for unit in units:
+        replaced |= unit.replaced
+    for unit in units:
+        if not unit.rows:
+            continue
+        dead = replaced.dead(unit.epoch, unit.replaced) if replaced else IntervalSet()
+        dead = dead.clip(unit.min_us * US_NS, (unit.max_us + 1) * US_NS)
+        if not dead:
+            yield unit
+        elif not dead.covers(unit.min_us * US_NS, (unit.max_us + 1) * US_NS):
+            yield replace(unit, load=partial(_without, unit.load, dead))
+
+
+def _without(load: Callable[[], pa.Table], dead: IntervalSet) -> pa.Table:
+    table = load()
+    ts = pc.multiply(table["ts"].cast(pa.int64()), pa.scalar(US_NS, pa.int64()))
+    ts = pc.add(ts, pc.fill_null(table["ts_sub_ns"], 0).cast(pa.int64()))
+    for interval in dead:
+        start, end = (pa.scalar(ns, pa.int64()) for ns in interval)
+        keep = pc.or_(pc.less(ts, start), pc.greater_equal(ts, end))
+        table, ts = table.filter(keep), ts.filter(keep)
+    return table
 
 
 def _merged(

@@ -294,6 +294,7 @@ class StreamLog:
             source=group.source,
             observation=group.observation,
             copy_of=group.written,
+            provisional=group.provisional,
         )
         self._home.unpublished.add(frame)
         self._home.changed(group.dataset)

@@ -13,15 +13,22 @@ from dccd.domain.dataset import DatasetId, Period
 from dccd.storage.footer import FileInfo
 from dccd.storage.frames import Frame
 from dccd.storage.journal import Journal
+from dccd.storage.open_bars import OpenBars
+from dccd.storage.predecessors import Predecessors
 from dccd.storage.publish_policy import Backlog
 from dccd.storage.slices import Unit
 
 
 class Due(NamedTuple):
-    """A frame, and the periods of which no file had its rows when it was asked for."""
+    """A frame, and what of it no file had when it was asked for: periods with rows, replaced time."""
 
     frame: Frame
     periods: frozenset[Period]
+    replaces: IntervalSet
+
+    def touches(self, period: Period) -> bool:
+        """Whether the period's rows are others with the frame than without."""
+        return period in self.periods or bool(self.replaces and self.replaces.clip(*period.interval))
 
 
 class Pending(NamedTuple):
@@ -44,6 +51,8 @@ class Unpublished:
         self._frames: dict[DatasetId, list[Frame]] = {}
         self._covered: dict[DatasetId, IntervalSet] = {}
         self._backlogs: dict[DatasetId, _Backlog] = {}
+        self._predecessors = Predecessors()
+        self.open_bars = OpenBars()
 
     def datasets(self) -> list[DatasetId]:
         """Datasets with anything due."""
@@ -59,6 +68,16 @@ class Unpublished:
         """What the frames cover."""
         with self._mutex:
             return self._covered.get(dataset, IntervalSet())
+
+    def replaced(self, dataset: DatasetId) -> IntervalSet:
+        """What the frames replace, and no file does yet."""
+        with self._mutex:
+            frames = self._frames.get(dataset, ())
+            return IntervalSet(item for frame in frames for item in frame.replaces_due)
+
+    def note_epoch(self, dataset: DatasetId, epoch: int) -> None:
+        """A file says that it was replaced in this epoch."""
+        self._predecessors.note(dataset, epoch)
 
     def pending(self, dataset: DatasetId) -> Pending | None:
         """How many rows are due, None when there are none."""
@@ -81,7 +100,10 @@ class Unpublished:
     def pinned(self, dataset: DatasetId) -> Iterator[list[Due]]:
         """Frames with anything due, oldest first, readable until the context ends."""
         with self._mutex:
-            due = [Due(frame, frozenset(frame.rows_due)) for frame in self._frames.get(dataset, ())]
+            due = [
+                Due(frame, frozenset(frame.rows_due), frame.replaces_due)
+                for frame in self._frames.get(dataset, ())
+            ]
             journals = {item.frame.journal for item in due}
             for journal in journals:
                 journal.pin()
@@ -113,6 +135,7 @@ class Unpublished:
 
     def begin(self, journal: Journal, *, publishes_itself: bool) -> None:
         """A new journal, being written; by somebody who has it published, or for the policy to see to it."""
+        journal.predecessors = self._predecessors
         with self._mutex:
             self._journals[journal.id] = journal
             self._writing.add(journal.id)
@@ -123,12 +146,14 @@ class Unpublished:
         """A journal of an earlier process: what its frames say is in files already is not due again."""
         for frame in journal.frames:
             done = IntervalSet()
-            for period in {*frame.rows_due, *_periods(frame.dataset, frame.cover_due, file_of)}:
+            without_rows = _periods(frame.dataset, frame.cover_due | frame.replaces_due, file_of)
+            for period in {*frame.rows_due, *without_rows}:
                 info = file_of(frame.dataset, period)
                 if info is not None and info.footer.applied.get(journal.id, 0) >= frame.seq:
                     frame.rows_due.pop(period, None)
                     done |= IntervalSet([period.interval])
             frame.cover_due -= done
+            frame.replaces_due -= done
         journal.settle()
         with self._mutex:
             self._journals[journal.id] = journal
@@ -138,6 +163,9 @@ class Unpublished:
     def add(self, frame: Frame) -> None:
         """A page that was appended; it takes the place of the one that it is a copy of."""
         frame.added_s = self._clock()
+        if frame.provisional:
+            self.open_bars.take(frame)
+            return
         with self._mutex:
             if frame.copy_of is not None:
                 same = [
@@ -148,6 +176,7 @@ class Unpublished:
             self._add(frame)
 
     def _add(self, frame: Frame) -> None:
+        self._predecessors.note(frame.dataset, frame.epoch)
         self._frames.setdefault(frame.dataset, []).append(frame)
         self._covered[frame.dataset] = self._covered.get(frame.dataset, IntervalSet()) | frame.covered
         self._count(frame)
@@ -162,7 +191,7 @@ class Unpublished:
     def done(
         self, dataset: DatasetId, frames: Iterable[Frame], periods: Iterable[Period], covered: IntervalSet
     ) -> None:
-        """Frames of which these periods' rows, and this coverage, are durable elsewhere now."""
+        """Frames of which these periods' rows, and what they cover and replace here, are durable by now."""
         periods = list(periods)
         with self._mutex:
             for frame in frames:
@@ -170,6 +199,7 @@ class Unpublished:
                     frame.rows_due.pop(period, None)
                 if covered:
                     frame.cover_due -= covered
+                    frame.replaces_due -= covered
             left = [frame for frame in self._frames.get(dataset, ()) if frame.due]
             self._backlogs.pop(dataset, None)
             for frame in left:
@@ -248,8 +278,9 @@ def frame_units(frames: Iterable[Frame]) -> list[Unit]:
             frame.max_us,
             frame.rows,
             frame.table,
-            frame.observation or frame,
+            frame,
+            frame.epoch,
+            frame.replaced,
         )
         for frame in frames
-        if frame.rows
     ]

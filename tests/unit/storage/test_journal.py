@@ -52,7 +52,7 @@ def test_pages_come_back_as_they_went_in(journal: Journal) -> None:
         "kraken",
     )
     assert first.covered == IntervalSet.of(DAY, DAY + 3000)
-    assert (second.seq, second.dataset, second.observation) == (2, OTHER, "session")
+    assert (second.seq, second.dataset) == (2, OTHER)
     assert first.batch().equals(rows(0, 3))
     assert second.batch().equals(rows(3, 2))
     again.close()
