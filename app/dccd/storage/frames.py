@@ -28,7 +28,10 @@ from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import DccdError
 from dccd.domain.timeutils import HOUR_NS, US_NS
+from dccd.storage.epochs import Replaced
 from dccd.storage.fs import Bytes, File
+from dccd.storage.merge import with_repeats
+from dccd.storage.predecessors import Repeats
 
 if TYPE_CHECKING:
     from dccd.storage.journal import Journal
@@ -40,6 +43,7 @@ _FRAME = struct.Struct("<4sIIIQ")
 _LENGTHS = struct.Struct("<HI")
 _HEAD = struct.Struct("<IQ")  # of the frame's beginning, what the CRC of the head covers
 _SEQ = struct.Struct("<Q")
+_NOTHING = IntervalSet()
 
 
 @dataclass(slots=True, eq=False)
@@ -56,12 +60,20 @@ class Frame:
         What the page proves fetched whole.
     source : str
         Where the rows came from.
-    observation : str or None
-        Pages of one observation count equal trades without ids together; None: the page is one by itself.
+    epoch : int
+        How many replacements of the dataset were known; see :mod:`dccd.storage.epochs`.
+    replaces : IntervalSet
+        Of what the page has all there is: rows there from smaller epochs are dead.
+    provisional : bool
+        Rows of bars that are still open. Never due, and forgotten at the next start.
+    repeats : tuple of (int, int)
+        Rows that equal rows of earlier pages of their observation, and how many each.
     rows_due : dict of Period to int
         Rows by period that no file holds yet.
     cover_due : IntervalSet
         What of `covered` neither a file nor the coverage database holds yet.
+    replaces_due : IntervalSet
+        What of `replaces` no file holds yet.
     copy_of : tuple of str and int, or None
         Journal and number of the page that this one repeats, the disk not having synced that one. Only one
         of such pages counts.
@@ -80,16 +92,25 @@ class Frame:
     covered: IntervalSet
     cursor: str | None = None
     source: str = ""
-    observation: str | None = None
+    epoch: int = 0
+    replaces: IntervalSet = _NOTHING
+    provisional: bool = False
+    repeats: Repeats = ()
     rows_due: dict[Period, int] = field(default_factory=dict)
-    cover_due: IntervalSet = field(default_factory=IntervalSet)
+    cover_due: IntervalSet = _NOTHING
+    replaces_due: IntervalSet = _NOTHING
     copy_of: tuple[str, int] | None = None
     added_s: float = float("-inf")
 
     @property
     def due(self) -> bool:
         """Whether anything of it is not published yet."""
-        return bool(self.rows_due or self.cover_due)
+        return bool(self.rows_due or self.cover_due or self.replaces_due)
+
+    @property
+    def replaced(self) -> Replaced:
+        """What the page replaces, and in which epoch."""
+        return Replaced([(self.epoch, self.replaces)])
 
     @property
     def identity(self) -> tuple[str, int]:
@@ -101,7 +122,7 @@ class Frame:
         cls, journal: Journal, dataset: DatasetId, seq: int, offset: int, size: int, meta: Mapping[str, Any]
     ) -> Self:
         """The frame that a journal has at `offset`, all of it due."""
-        covered = IntervalSet(meta["covered"])
+        covered, replaces = IntervalSet(meta["covered"]), IntervalSet(meta.get("replaces", ()))
         return cls(
             journal,
             dataset,
@@ -114,8 +135,12 @@ class Frame:
             covered,
             meta.get("cursor"),
             meta.get("source", ""),
-            meta.get("observation"),
+            meta.get("epoch", 0),
+            replaces,
+            meta.get("provisional", False),
+            tuple((row, count) for row, count in meta.get("repeats", ())),
             cover_due=covered,
+            replaces_due=replaces,
             copy_of=_pair(meta.get("copy_of")),
         )
 
@@ -124,8 +149,9 @@ class Frame:
         return self.journal.read(self)
 
     def table(self) -> pa.Table:
-        """:meth:`batch` as a table."""
-        return pa.Table.from_batches([self.batch()])
+        """:meth:`batch` as a table to merge."""
+        table = pa.Table.from_batches([self.batch()])
+        return with_repeats(table, self.repeats) if self.repeats else table
 
 
 class Parsed(NamedTuple):
@@ -163,7 +189,7 @@ def meta_of(batch: pa.RecordBatch, covered: IntervalSet, **more: object) -> dict
     """What a frame says of its page; what is empty is left out."""
     bounds = pc.min_max(batch.column(0).cast(pa.int64())).as_py() if batch.num_rows else None
     us = [bounds["min"], bounds["max"]] if bounds else [0, 0]
-    said = {name: value for name, value in more.items() if value is not None and value != ""}
+    said = {name: value for name, value in more.items() if value}
     return {"rows": batch.num_rows, "us": us, "covered": [*covered], **said}
 
 
@@ -235,7 +261,7 @@ def _period(dataset: DatasetId, hour: int) -> Period:
 
 def set_due(frame: Frame, batch: pa.RecordBatch | Callable[[], pa.RecordBatch]) -> None:
     """Note which periods a frame has rows for; the rows are looked at only when there are several."""
-    if not frame.rows:
+    if not frame.rows or frame.provisional:
         return
     first = _period(frame.dataset, frame.min_us * US_NS // HOUR_NS)
     if frame.max_us * US_NS < first.interval.end_ns:

@@ -20,11 +20,13 @@ from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError
 from dccd.storage.frames import Frame, encode, meta_of, parse, sealed, set_due
 from dccd.storage.fs import File, FileSystem, in_words
+from dccd.storage.predecessors import Predecessors
 from dccd.storage.journal_scan import Hole, scan
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
 
 SUFFIX = ".journal"
 SYNC_EVERY_S = 1.0
+_NOTHING = IntervalSet()
 _MAGIC = b"DCCDJRNL"
 _HEADER = struct.Struct("<8sHH16sI")
 
@@ -50,6 +52,7 @@ class Journal:
         self.frames: list[Frame] = []
         self.holes: list[Hole] = []
         self.lost: dict[DatasetId, IntervalSet] = {}
+        self.predecessors = Predecessors()  # of this journal alone, until it is one of a store
         self._fs, self._file = fs, file
         self._seed = zlib.crc32(name.bytes)
         self._mutex = threading.RLock()
@@ -119,20 +122,52 @@ class Journal:
         *,
         source: str = "",
         observation: str | None = None,
-        copy_of: tuple[str, int] | None = None,
+        copy_of: Frame | None = None,
+        replaces: IntervalSet = _NOTHING,
+        provisional: bool = False,
     ) -> Frame:
         """Write one page; once this returns, it survives the end of the process.
+
+        Parameters
+        ----------
+        observation : str or None
+            Pages of one observation, written one after the other, count equal trades without ids together.
+            None: the page is one by itself.
+        copy_of : Frame or None
+            The page of another journal that this one repeats.
+        replaces : IntervalSet
+            Of what the page has all there is: rows of it that were written before are dead.
+        provisional : bool
+            Rows of bars that are still open.
 
         Raises
         ------
         DiskFull, StorageError
             Nothing of the page is in the journal then.
         """
-        meta = meta_of(batch, covered, cursor=cursor, source=source, observation=observation, copy_of=copy_of)
-        head, rows = encode(dataset, meta, batch)
+        if provisional and (covered or replaces):
+            raise StorageError(f"Open bars of {dataset} prove no coverage.")
+        before = self.predecessors
         with self._mutex:
             if self._broken:
                 raise StorageError(self._broken)
+            if copy_of is not None:
+                epoch, replaces, repeats = copy_of.epoch, copy_of.replaces, copy_of.repeats
+            else:
+                epoch = before.next_epoch(dataset) if replaces else before.epoch(dataset)
+                repeats = before.repeats(dataset, observation, epoch, batch) if observation else ()
+            meta = meta_of(
+                batch,
+                covered,
+                cursor=cursor,
+                source=source,
+                epoch=epoch,
+                replaces=[*replaces],
+                provisional=provisional,
+                repeats=repeats,
+                copy_of=None if copy_of is None else copy_of.identity,
+            )
+            head, rows = encode(dataset, meta, batch)
             seq, offset = self._seq + 1, self._file.size
             with in_words(f"writing rows of {dataset}"):
                 try:
@@ -141,6 +176,8 @@ class Journal:
                     self._cut(offset)
                     raise
             self._seq = seq
+            if observation and copy_of is None:
+                before.saw(dataset, observation, epoch, batch)
             frame = Frame.of(self, dataset, seq, offset, self._file.size - offset, meta)
             set_due(frame, batch)
             self.frames.append(frame)
