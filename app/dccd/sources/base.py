@@ -154,6 +154,8 @@ class ById:
         Longest window of `request_at`, in seconds.
     settle_s : float
         Rows younger than this may not be listed yet.
+    aggregated : bool
+        A row may be several trades taken together: their number is not the number of trades.
     """
 
     request: Callable[[Target, int, int], Request]
@@ -163,6 +165,7 @@ class ById:
     rows: int
     window_s: int = 3600
     settle_s: float = 10.0
+    aggregated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

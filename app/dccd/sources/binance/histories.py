@@ -298,6 +298,7 @@ HISTORY: Mapping[DataType, History] = {
         parse=_parse_trades,
         rows=TRADE_ROWS,
         window_s=3599,  # the futures want less than an hour
+        aggregated=True,
     ),
     DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_depth),
     DataType.FUNDING: ByCursor(
