@@ -10,7 +10,10 @@ import ctypes
 import importlib.util
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,24 @@ def _java() -> str | None:
     return _tool("java", "default-jre-headless")
 
 
+def _reference() -> str | None:
+    """The dccd 3 package, which uv installs apart from this program."""
+    return None if shutil.which("uv") else "no uv on PATH: pip install uv"
+
+
+@cache
+def _mount() -> str | None:
+    """A disk of the operating system's that can be made as small as a test wants."""
+    from tests.faults.small_disk import small_disk
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with small_disk(Path(folder) / "disk"):
+                return None
+        except (OSError, subprocess.CalledProcessError):
+            return "no tmpfs can be mounted: run as root, or where `sudo -n mount` works"
+
+
 def _spark() -> str | None:
     if (reason := _java()) is not None:
         return reason
@@ -120,6 +141,8 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "browser": _browser,
     "display": _display,
     "java": _java,
+    "mount": _mount,
+    "reference": _reference,
     "shared": _shared,
     "spark": _spark,
     "strace": _strace,

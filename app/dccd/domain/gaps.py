@@ -13,6 +13,7 @@ class GapCause(StrEnum):
     """
 
     DIFFERS = "differs from the exchange"
+    MAYBE_OPEN = "the bar may have been open when it was stored"
     OUTDATED = "the trades that it was made from have changed"
     IMPLAUSIBLE = "rows with implausible times were put aside"
     PUT_ASIDE = "put aside: its file could not be read"
