@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -12,13 +11,9 @@ from dccd.domain.errors import DataFolderUnusable, StorageError, UsageError
 from dccd.domain.timeutils import datetime_ns
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.marker import FORMAT, read_marker, write_marker
+from dccd.storage.reference.recognise import sign_of_reference
 
 STATE = ".dccd"
-# The columns of the run history that the reference package (dccd 3) keeps at the same place.
-_REFERENCE_RUNS = {
-    "run_id", "spec_id", "operation", "exchange", "symbol", "data_type", "state", "started_at", "ended_at",
-    "rows_written", "error", "progress", "log_tail", "created_at",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +130,8 @@ def refuse_foreign(fs: FileSystem, layout: Layout) -> None:
         )
     if marker is not None and marker.moved_to is not None:
         raise DataFolderUnusable(f"The data of {path} was moved to {marker.moved_to}. Use that folder.")
-    if marker is None and _is_reference(layout):
+    if marker is None and (sign := sign_of_reference(path)) is not None:
         raise DataFolderUnusable(
-            f"{path} belongs to the dccd 3 package (its run history is in .dccd/runs.db). Nothing was "
-            "changed. Choose another folder for this program."
+            f"{path} belongs to the dccd 3 package ({sign}). Nothing was changed. Choose another folder for "
+            f"this program, and take that data over into it: dccd adopt {path}"
         )
-
-
-def _is_reference(layout: Layout) -> bool:
-    path = layout.state / "runs.db"
-    if not path.is_file():
-        return False
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        try:
-            columns = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return False
-    return columns >= _REFERENCE_RUNS

@@ -33,6 +33,26 @@ def test_a_folder_of_the_reference_is_left_alone(data_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in data_path.rglob("*")} == before
 
 
+@pytest.mark.parametrize(
+    "place", ["binance/ohlc/BTC-USDT/1h/2024.parquet", "okx/trades/BTC-USDT_PERP/2024-01-31.parquet"]
+)
+def test_a_folder_of_the_reference_is_known_by_its_files_alone(data_path: Path, place: str) -> None:
+    (data_path / place).parent.mkdir(parents=True)
+    (data_path / place).touch()
+    for use in (Store.open, Store.exists):
+        with pytest.raises(DataFolderUnusable, match=rf"dccd 3 .*{place}.* dccd adopt {data_path}"):
+            use(data_path)
+    assert not (data_path / ".dccd").exists()
+
+
+def test_a_folder_of_ours_without_its_state_is_no_other_programs(data_path: Path) -> None:
+    folder = data_path / "ohlc" / "exchange=binance" / "symbol=BTC-USDT" / "span=1h"
+    folder.mkdir(parents=True)
+    (folder / "2024.parquet").write_bytes(b"a copy that broke off")
+    assert Store.exists(data_path)
+    Store.open(data_path).close()
+
+
 def test_our_own_run_history_does_not_look_like_it(data_path: Path) -> None:
     Store.open(data_path).close()
     connection = sqlite3.connect(data_path / ".dccd" / "runs.db")

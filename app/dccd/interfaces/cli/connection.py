@@ -8,7 +8,8 @@ from typing import Any
 from dccd.application.config import AppConfig, load_config
 from dccd.domain.errors import UnknownDataset
 from dccd.interfaces.client import Client
-from dccd.storage.layout import Layout
+from dccd.storage.fs import RealFileSystem
+from dccd.storage.layout import Layout, refuse_foreign
 
 # What --span means when it is left out.
 DEFAULT_SPANS = {"ohlc": "1m", "open_interest": "1h"}
@@ -26,11 +27,14 @@ def require_data(arguments: Namespace) -> None:
     ------
     UnknownDataset
         It holds no data.
+    DataFolderUnusable
+        It belongs to another program.
     """
     data_path = config_of(arguments).data_path
     layout = Layout(data_path)
     # A folder with somebody else's state goes on to where that is refused by its name.
     if not (layout.holds_data() or layout.state.exists()):
+        refuse_foreign(RealFileSystem(), layout)  # by its files alone it can be somebody else's, too
         raise UnknownDataset(
             f"Nothing is stored in {data_path}. Download something first (dccd backfill --help), "
             "or name another folder with --data-path."
