@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from dccd.application.config import AppConfig
 from dccd.application.events import EventBus
+from dccd.application.housekeeping import Chore, Housekeeping
 from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget
 from dccd.application.operations import chart as chart_operation
 from dccd.application.operations import plan as plan_operation
@@ -42,6 +43,9 @@ from dccd.storage.store import Store
 
 _log = logging.getLogger(__name__)
 
+PUBLISH_EVERY_S = 10.0  # what is due is looked for, see dccd.storage.publish_policy
+PUBLISH_LAST_S = 5.0  # Windows gives as long to programs when it logs off
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -62,7 +66,7 @@ class Service:
     ----------
     config : AppConfig
     events : EventBus
-    registry, store, runs, scheduler, room
+    registry, store, runs, scheduler, room, housekeeping
         There once it is started.
     """
 
@@ -71,6 +75,7 @@ class Service:
     runs: RunsStore[JobRun]
     scheduler: Scheduler
     room: RoomWatch
+    housekeeping: Housekeeping
 
     def __init__(self, config: AppConfig, open_parts: Callable[[AppConfig], Awaitable[Parts]]) -> None:
         self.config = config
@@ -104,6 +109,10 @@ class Service:
             await self.runs.delete_before(time.time_ns() - kept_ns)
             publishing = asyncio.create_task(self._publish_what_was_left(), name="publish")
             opened.push_async_callback(asyncio.wait, (publishing,))
+            self.housekeeping = Housekeeping([Chore("publish", PUBLISH_EVERY_S, self.store.publish_due)])
+            self.housekeeping.start()
+            opened.push_async_callback(self.housekeeping.stop)
+            opened.push_async_callback(self._publish_last)
             opened.push_async_callback(self.scheduler.stop)
             self._opened = opened.pop_all()
 
@@ -117,6 +126,13 @@ class Service:
         except StorageError as error:
             # It stays readable where it is, and the next start tries again.
             _log.warning("publishing what was left in the journals failed: %s", error)
+
+    async def _publish_last(self) -> None:
+        """Write into files what is quickly written; logging off leaves little time, and nothing is lost."""
+        try:
+            await asyncio.to_thread(self.store.publish_last, PUBLISH_LAST_S)
+        except StorageError as error:
+            _log.warning("publishing at the end failed, and is done at the next start: %s", error)
 
     async def stop(self) -> None:
         """End all runs with what they fetched kept, and close everything; idempotent."""

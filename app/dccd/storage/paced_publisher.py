@@ -35,6 +35,7 @@ class PacedPublisher:
         self._publish, self._clock = publish, clock
         self._tried_s: dict[DatasetId, float] = {}
         self._turn = threading.Lock()
+        self._is_ending = False
 
     def publish_due(self) -> None:
         """Publish what is due; what fails, or is held open by another program, is left alone for a while.
@@ -59,6 +60,8 @@ class PacedPublisher:
         )
         failed: StorageError | None = None
         for dataset, before_ns, _cost in publications:
+            if self._is_ending:
+                return
             self._tried_s[dataset] = now_s
             try:
                 self._publish(dataset, before_ns)
@@ -70,8 +73,10 @@ class PacedPublisher:
         if failed is not None:
             raise failed
 
-    def publish_within(self, limit_s: float) -> None:
-        """Publish what takes no longer than that altogether, the cheapest first.
+    def publish_last(self, limit_s: float) -> None:
+        """Publish what takes no longer than that altogether, the cheapest first; the program is ending.
+
+        :meth:`publish_due` publishes nothing any more.
 
         Raises
         ------
@@ -79,13 +84,16 @@ class PacedPublisher:
             The rest was not tried then.
         """
         end_s = self._clock.monotonic() + limit_s
-        costs = {
-            backlog.dataset: cost_bytes(backlog, self._file_bytes) for backlog in self._unpublished.backlogs()
-        }
-        for dataset, cost in sorted(costs.items(), key=lambda item: item[1]):
-            if self._clock.monotonic() + cost / BYTES_PER_S > end_s:
-                return
-            self._publish(dataset, None)
+        self._is_ending = True
+        with self._turn:
+            costs = {
+                backlog.dataset: cost_bytes(backlog, self._file_bytes)
+                for backlog in self._unpublished.backlogs()
+            }
+            for dataset, cost in sorted(costs.items(), key=lambda item: item[1]):
+                if self._clock.monotonic() + cost / BYTES_PER_S > end_s:
+                    return
+                self._publish(dataset, None)
 
     def _file_bytes(self, dataset: DatasetId, period: Period) -> int:
         info = self._catalog.get(dataset, period)

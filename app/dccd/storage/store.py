@@ -188,8 +188,10 @@ class Store:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What could not be read since :meth:`open` began, where it is kept, and what cannot be read now."""
-        return (*self._quarantine.problems, *self._faults.problems)
+        """What could not be read since :meth:`open` began, where it is kept, and what fails now."""
+        log = self._stream_log
+        trouble = [] if log is None or log.trouble is None else [Problem(str(log.trouble))]
+        return (*self._quarantine.problems, *self._faults.problems, *trouble)
 
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
@@ -359,26 +361,31 @@ class Store:
     def publish_due(self) -> None:
         """Write into files what has waited long enough, see :mod:`dccd.storage.publish_policy`.
 
-        To be called every few seconds. What fails is left alone for some minutes.
+        To be called every few seconds. What fails is left alone for some minutes. Does nothing before
+        :meth:`recover` is over.
 
         Raises
         ------
         StorageError
             The first one met, after all else has been published.
         """
-        self.recover()
-        self._paced.publish_due()
+        if self._recovery.over:
+            self._paced.publish_due()
 
-    def publish_within(self, limit_s: float) -> None:
-        """Write into files what can be in that many seconds; the rest stays in the journals.
+    def publish_last(self, limit_s: float) -> None:
+        """Write into files what can be in about that many seconds, before the store is closed.
+
+        The rest stays in the journals, and :meth:`publish_due` leaves it there.
 
         Raises
         ------
         StorageError
             The rest was not tried then.
         """
-        self.recover()
-        self._paced.publish_within(limit_s)
+        if self._stream_log is not None:
+            self._stream_log.flush()
+        if self._recovery.over:
+            self._paced.publish_last(limit_s)
 
     def verify(
         self,

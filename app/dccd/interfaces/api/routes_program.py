@@ -30,6 +30,7 @@ async def health(context: Context) -> models.Health:
     """Version, running work and room on the disk."""
     data_path = context.service.data_path
     disk, low = await _disk(context.service.room)
+    stored = (problem.text for problem in context.service.store.problems)
     return models.Health(
         status="ok" if disk else "data_folder_unreachable",
         version=__version__,
@@ -37,7 +38,7 @@ async def health(context: Context) -> models.Health:
         uptime_s=time.monotonic() - context.started_s,
         running=context.service.scheduler.running,
         disk=disk,
-        problems=[*low, *(problem.text for problem in context.service.store.problems)],
+        problems=[*low, *context.service.housekeeping.problems, *stored],
     )
 
 
