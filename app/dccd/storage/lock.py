@@ -42,7 +42,7 @@ class FolderLock:
     def __init__(self, lock: Lock, clock: Callable[[], float]) -> None:
         self._lock, self._clock = lock, clock
         self._stop = threading.Event()
-        self._beat()
+        self._beat_if_possible()
         self._thread = threading.Thread(target=self._keep_beating, name="dccd-heartbeat", daemon=True)
         self._thread.start()
 
@@ -65,10 +65,13 @@ class FolderLock:
 
     def _keep_beating(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            try:
-                self._beat()
-            except OSError:
-                continue  # the next beat may find room again
+            self._beat_if_possible()
+
+    def _beat_if_possible(self) -> None:
+        try:
+            self._beat()
+        except OSError:
+            pass  # the system's lock is held all the same, and the next beat may find room
 
 
 def acquire(fs: FileSystem, layout: Layout, clock: Callable[[], float] = time.time) -> FolderLock:
