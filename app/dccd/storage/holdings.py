@@ -10,7 +10,7 @@ from dccd.domain.timeutils import US_NS
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
 from dccd.storage.file_faults import FileFaults
-from dccd.storage.info import Coverage, DatasetInfo, find_gaps
+from dccd.storage.info import Coverage, DatasetInfo, bytes_per_day, find_gaps
 from dccd.storage.unpublished import Unpublished
 
 
@@ -97,4 +97,5 @@ class Holdings:
             coverage.absent,
             find_gaps(coverage, self._faults.missed(dataset)),
             max((info.mtime_ns for info in infos), default=0),
+            bytes_per_day(infos),
         )

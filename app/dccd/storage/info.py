@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.gaps import GapCause
+from dccd.domain.timeutils import DAY_NS
+from dccd.storage.footer import FileInfo
 
 _PRIORITY = {cause.value: place for place, cause in enumerate(GapCause)}
+
+PACE_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,9 @@ class DatasetInfo:
     files : int
     updated_ns : int
         When its newest file was written; 0 without files.
+    bytes_per_day : int or None
+        What a day of it takes in files, by its newest :data:`PACE_DAYS` covered days; None while that cannot
+        be told.
     """
 
     dataset: DatasetId
@@ -66,11 +73,24 @@ class DatasetInfo:
     absent: IntervalSet
     gaps: tuple[Gap, ...]
     updated_ns: int
+    bytes_per_day: int | None
 
     @property
     def complete(self) -> bool:
         """Whether all that was asked for is there."""
         return not self.gaps
+
+
+def bytes_per_day(files: Sequence[FileInfo]) -> int | None:
+    """See :class:`DatasetInfo`; `files` in order of time."""
+    size_bytes = covered_ns = 0
+    for info in reversed(files):
+        if covered_ns >= PACE_DAYS * DAY_NS:
+            break
+        size_bytes += info.size_bytes
+        covered_ns += info.footer.covered.length_ns
+    # A file is mostly its frame while it holds but a few hours.
+    return round(size_bytes * DAY_NS / covered_ns) if covered_ns >= DAY_NS else None
 
 
 def find_gaps(coverage: Coverage, missed: Mapping[str, IntervalSet]) -> tuple[Gap, ...]:
