@@ -251,7 +251,7 @@ class _Backlog:
         """One more frame."""
         self.size_bytes += frame.size
         periods = [*frame.rows_due]
-        for start, end in frame.cover_due:
+        for start, end in frame.cover_due | frame.replaces_due:
             if not any(
                 period.interval.start_ns <= start and end <= period.interval.end_ns for period in periods
             ):
