@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,9 +16,9 @@ from dccd.application.operations.export import export, new_export_run
 from dccd.application.operations.plan import Registry, resolve
 from dccd.application.operations.recorded import Work, recorded
 from dccd.application.room import RoomWatch
-from dccd.application.runs import RunRecorder, interrupted, new_run
+from dccd.application.runs import RunRecorder, interrupted, new_run, run_error
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import UnknownRun
+from dccd.domain.errors import StorageError, UnknownRun
 from dccd.storage.export import Format
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
@@ -54,6 +54,8 @@ class Scheduler:
         What the operations work with.
     room : RoomWatch, optional
         Downloads wait while it says that the disk has too little.
+    ready : callable, optional
+        Each run waits for it before it starts, and fails with what it raises.
     runs_per_exchange : int
         More than these wait as pending: they would only share one allowance.
     """
@@ -66,9 +68,11 @@ class Scheduler:
         events: EventBus,
         *,
         room: RoomWatch | None = None,
+        ready: Callable[[], Awaitable[None]] | None = None,
         runs_per_exchange: int = RUNS_PER_EXCHANGE,
     ) -> None:
         self._registry, self._store, self._room = registry, store, room
+        self._ready = ready
         self._runs_store, self._events = runs_store, events
         self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(runs_per_exchange))
         self._turns: dict[DatasetId, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -199,6 +203,8 @@ class Scheduler:
         self, live: _Live, turn: asyncio.Lock, slot: asyncio.Semaphore, operation: Operation
     ) -> None:
         try:
+            if self._ready is not None:
+                await self._ready()
             # The turn first: one that waits for its dataset takes no slot from the others.
             async with turn, slot:
                 live.has_started = True
@@ -206,10 +212,16 @@ class Scheduler:
         except asyncio.CancelledError:
             if live.has_started:
                 raise
-            recorder = RunRecorder(live.run, runs_store=self._runs_store, events=self._events)
-            await recorder.finish(RunState.CANCELLED)
+            await self._recorder(live).finish(RunState.CANCELLED)
+        except StorageError as error:
+            if live.has_started:
+                raise
+            await self._recorder(live).finish(RunState.FAILED, run_error(error))
         finally:
             del self._live[live.run.run_id]
+
+    def _recorder(self, live: _Live) -> RunRecorder:
+        return RunRecorder(live.run, runs_store=self._runs_store, events=self._events)
 
     def _stop(self, live: _Live) -> None:
         live.stop.set()

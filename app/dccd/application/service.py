@@ -25,6 +25,7 @@ from dccd.application.operations.export import ExportParams, check_export
 from dccd.application.operations.inventory import inventory
 from dccd.application.operations.plan import Plan, Registry
 from dccd.application.operations.read import RowsPage, check_bounds, rows
+from dccd.application.recovery import BackgroundRecovery
 from dccd.application.requests import BackfillRequest, DatasetRequest
 from dccd.application.room import RoomWatch
 from dccd.application.scheduler import Scheduler, Submission
@@ -66,7 +67,7 @@ class Service:
     ----------
     config : AppConfig
     events : EventBus
-    registry, store, runs, scheduler, room, housekeeping
+    registry, store, runs, scheduler, room, recovery, housekeeping
         There once it is started.
     """
 
@@ -76,6 +77,7 @@ class Service:
     scheduler: Scheduler
     room: RoomWatch
     housekeeping: Housekeeping
+    recovery: BackgroundRecovery
 
     def __init__(self, config: AppConfig, open_parts: Callable[[AppConfig], Awaitable[Parts]]) -> None:
         self.config = config
@@ -91,6 +93,9 @@ class Service:
     async def start(self) -> None:
         """Open the data folder and everything in it.
 
+        What the last process left is recovered beside whatever comes next: :meth:`inventory` and all that has
+        to do with settings, exchanges and runs go on meanwhile, other questions about data wait for it.
+
         Raises
         ------
         DataFolderLocked, DataFolderUnusable, ConfigError, StorageError
@@ -103,32 +108,52 @@ class Service:
             for exchange in self.registry.ids():
                 opened.push_async_callback(self.registry.get(exchange).aclose)
             self.room = RoomWatch(self._measure_room)
-            self.scheduler = Scheduler(self.registry, self.store, self.runs, self.events, room=self.room)
+            self.housekeeping = Housekeeping([Chore("publish", PUBLISH_EVERY_S, self.store.publish_due)])
+            self.scheduler = Scheduler(
+                self.registry,
+                self.store,
+                self.runs,
+                self.events,
+                room=self.room,
+                ready=self.ready,
+            )
             await self.scheduler.start()
             kept_ns = self.config.settings.runs_retention_days * DAY_NS
-            await self.runs.delete_before(time.time_ns() - kept_ns)
-            publishing = asyncio.create_task(self._publish_what_was_left(), name="publish")
-            opened.push_async_callback(asyncio.wait, (publishing,))
-            self.housekeeping = Housekeeping([Chore("publish", PUBLISH_EVERY_S, self.store.publish_due)])
-            self.housekeeping.start()
+            try:
+                await self.runs.delete_before(time.time_ns() - kept_ns)
+            except StorageError as error:
+                _log.warning("%s", error)  # a disk that is full, for one: what is stored can still be read
+            self.recovery = BackgroundRecovery(self.store, self.events, then=self.housekeeping.start)
             opened.push_async_callback(self.housekeeping.stop)
             opened.push_async_callback(self._publish_last)
+            opened.push_async_callback(self.recovery.stop)
             opened.push_async_callback(self.scheduler.stop)
             self._opened = opened.pop_all()
+
+    async def ready(self) -> None:
+        """Wait until what is said of the data is right, holding up nobody else.
+
+        Raises
+        ------
+        StorageError
+            Recovering the data folder failed.
+        """
+        await self.recovery.done()
 
     def _measure_room(self) -> Room:
         return self.store.room(round(self.config.settings.free_space_floor_gb * 1e9))
 
-    async def _publish_what_was_left(self) -> None:
-        """Write into files what an earlier process left in its journals."""
-        try:
-            await asyncio.to_thread(self.store.publish)
-        except StorageError as error:
-            # It stays readable where it is, and the next start tries again.
-            _log.warning("publishing what was left in the journals failed: %s", error)
+    @property
+    def problems(self) -> list[str]:
+        """What a person should know of the data folder, in words."""
+        recovery = [] if self.recovery.failure is None else [self.recovery.failure]
+        stored = [problem.text for problem in self.store.problems]
+        return [*recovery, *self.housekeeping.problems, *stored]
 
     async def _publish_last(self) -> None:
         """Write into files what is quickly written; logging off leaves little time, and nothing is lost."""
+        if not self.store.recovered:
+            return
         try:
             await asyncio.to_thread(self.store.publish_last, PUBLISH_LAST_S)
         except StorageError as error:
@@ -154,6 +179,7 @@ class Service:
     async def plan(self, request: BackfillRequest) -> Plan:
         """What a backfill would fetch; fetches no data. See ``operations.plan.plan``."""
         plan_operation.check_range(request.params, time.time_ns(), DAY_NS)
+        await self.ready()
         return await plan_operation.plan(
             request.target, request.params, registry=self.registry, store=self.store
         )
@@ -169,6 +195,7 @@ class Service:
         DccdError
             What :meth:`resolve` raises.
         """
+        await self.ready()
         with contextlib.suppress(UsageError):
             symbol = Symbol.parse(request.symbol)
             span = None if request.span is None else Span.parse(request.span)
@@ -205,6 +232,7 @@ class Service:
         ------
         UnknownDataset
         """
+        await self.ready()
         end_ns = await asyncio.to_thread(self._ask_for_gaps, dataset)
         # "last" finishes what was asked for; ending where that ends, it does no more.
         params = JobParams(start="last", end=end_ns, depth=dataset.depth)
@@ -258,6 +286,7 @@ class Service:
         ------
         UnknownDataset, InvalidRange, UsageError
         """
+        await self.ready()
         await asyncio.to_thread(
             check_export, datasets, folder, store=self.store, start_ns=start_ns, end_ns=end_ns
         )
@@ -278,15 +307,17 @@ class Service:
     # --- what is stored ---------------------------------------------------------------------------
 
     async def inventory(self) -> list[DatasetInfo]:
-        """All datasets, ordered by id."""
+        """All datasets, ordered by id; during a recovery, as they are known so far."""
         return await inventory(store=self.store)
 
     async def info(self, dataset: DatasetId) -> DatasetInfo:
         """One dataset. Raises UnknownDataset."""
+        await self.ready()
         return await asyncio.to_thread(self.store.info, dataset)
 
     async def gaps(self, dataset: DatasetId) -> list[Gap]:
         """Its gaps, oldest first. Raises UnknownDataset."""
+        await self.ready()
         return await asyncio.to_thread(self.store.gaps, dataset)
 
     def read(
@@ -316,6 +347,7 @@ class Service:
         descending: bool = False,
     ) -> RowsPage:
         """One page of rows; see ``operations.read.rows``."""
+        await self.ready()
         return await rows(
             dataset,
             store=self.store,
@@ -335,6 +367,7 @@ class Service:
         points: int = 1000,
     ) -> Chart:
         """What a chart shows of a stretch; see ``operations.chart.chart``."""
+        await self.ready()
         return await chart_operation.chart(
             dataset, store=self.store, start_ns=start_ns, end_ns=end_ns, points=points
         )

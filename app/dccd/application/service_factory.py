@@ -96,13 +96,13 @@ def check_sources(config: AppConfig) -> None:
 
 
 def build_store(data_path: Path) -> Store:
-    """The store of a data folder, locked and recovered.
+    """The store of a data folder, locked, and still to be recovered.
 
     Raises
     ------
     DataFolderLocked, DataFolderUnusable, StorageError
     """
-    return Store.open(data_path)
+    return Store.open(data_path, recover=False)
 
 
 async def build_runs_store(data_path: Path) -> RunsStore[JobRun]:

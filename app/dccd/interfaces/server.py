@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from dccd.domain.errors import UsageError
+from dccd.domain.errors import DccdError, UsageError
 from dccd.interfaces.api.access import Access
 from dccd.interfaces.api.app import build_app
 from dccd.interfaces.api.context import Context, Hooks
@@ -60,6 +60,8 @@ class LocalServer(Hooks):
         ------
         UsageError
             The port is taken.
+        DccdError
+            The server ended before it began.
         """
         listening = _listen(self._port)
         # A browser leaves the scheme's own port out of Host.
@@ -68,9 +70,21 @@ class LocalServer(Hooks):
         self._context = Context(self._service, self._access, self.url, time.monotonic(), self)
         self._server = _Server(build_app(self._context))
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]), name="dccd-api")
-        await self._server.ready.wait()
+        await self._begun(self._server, self._serving, listening)
         write_runtime_file(self._service.data_path, self.url, self.secret)
         return self.url
+
+    async def _begun(self, server: _Server, serving: asyncio.Task[None], listening: socket.socket) -> None:
+        """Return once it serves; it may also have ended before."""
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            return
+        ready.cancel()
+        listening.close()
+        self._server = self._serving = self._context = None
+        error = serving.exception()
+        raise DccdError(f"The local server ended before it began ({error}). Start dccd again.") from error
 
     async def stop(self) -> None:
         """Take the runtime file away, end event streams, let other answers finish briefly; idempotent."""

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
-from dccd.domain.errors import CorruptFile, StorageError
+from dccd.domain.errors import CorruptFile
 from dccd.storage.catalog_db import CatalogDb
-from dccd.storage.file_faults import FileFaults
+from dccd.storage.file_faults import FileFaults, RefusedFile
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import Entry, FileSystem, in_words
 from dccd.storage.layout import STATE, Layout
@@ -106,7 +106,7 @@ class Catalog:
 
         Raises
         ------
-        StorageError
+        RefusedFile
             It could not be, and stays where it is.
         """
         self._faults.damaged(info.path, error, info)
@@ -119,7 +119,7 @@ class Catalog:
 
         Raises
         ------
-        StorageError
+        RefusedFile
             There is one, and it can neither be read nor be put aside now.
         """
         known = self.get(dataset, period)
@@ -176,7 +176,7 @@ class Catalog:
             if isinstance(found, CorruptFile):
                 try:
                     self._faults.damaged(path, found, known.get(path))
-                except StorageError:
+                except RefusedFile:
                     continue  # noted there; it is looked at again before its period is written
                 outcome.aside.append(path)
             else:

@@ -23,6 +23,10 @@ from dccd.storage.quarantine import Problem, Quarantine
 _log = logging.getLogger(__name__)
 
 
+class RefusedFile(StorageError):
+    """A period file is there, and can neither be read nor be put aside now: nothing may take its place."""
+
+
 class _ForNow(NamedTuple):
     """A gap that only this process knows of."""
 
@@ -66,7 +70,7 @@ class FileFaults:
 
         Raises
         ------
-        StorageError
+        RefusedFile
             It could not be, and stays where it is; its time is a gap for now.
         """
         dataset, held = self._held(path, known)
@@ -75,16 +79,17 @@ class FileFaults:
                 self._coverage.add(dataset, What.LOST, held, GapCause.PUT_ASIDE.value)
             self._quarantine.move(self._layout.data_path / path, str(error))
         except StorageError as refusal:
-            self._note(path, known, GapCause.PUT_ASIDE, f"{error} It could not be put aside: {refusal}")
-            raise
+            text = f"{error} It could not be put aside: {refusal}"
+            self._note(path, known, GapCause.PUT_ASIDE, text)
+            raise RefusedFile(text) from refusal
         self.well(path)
 
-    def refused(self, path: str, error: OSError, known: FileInfo | None) -> StorageError:
+    def refused(self, path: str, error: OSError, known: FileInfo | None) -> RefusedFile:
         """Take note of a file that the system will not have read now; it stays where it is.
 
         Returns
         -------
-        StorageError
+        RefusedFile
             The same in words, to raise where the file is needed.
         """
         text = (
@@ -92,7 +97,7 @@ class FileFaults:
             "as missing until it can be. Check its permissions and the disk."
         )
         self._note(path, known, GapCause.UNREADABLE, text)
-        return StorageError(text)
+        return RefusedFile(text)
 
     def shut(self, folder: str, error: OSError, below: list[FileInfo]) -> None:
         """Take note of a folder that cannot be listed now, with what was known of the files below it."""

@@ -20,8 +20,8 @@ from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError
 from dccd.storage.frames import Frame, encode, meta_of, parse, sealed, set_due
 from dccd.storage.fs import File, FileSystem, in_words
-from dccd.storage.predecessors import Predecessors
 from dccd.storage.journal_scan import Hole, scan
+from dccd.storage.predecessors import Predecessors
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
 
 SUFFIX = ".journal"

@@ -15,6 +15,7 @@ from dccd.domain.errors import CorruptFile
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
 from dccd.storage.epochs import NOTHING_REPLACED
+from dccd.storage.file_faults import RefusedFile
 from dccd.storage.footer import FileInfo
 from dccd.storage.frames import Frame
 from dccd.storage.fs import FileSystem, SharingViolation
@@ -55,19 +56,28 @@ class Publisher:
         with self._mutex:
             return self._turns[dataset]
 
-    def publish(self, dataset: DatasetId, before_ns: int | None = None) -> None:
+    def publish(
+        self,
+        dataset: DatasetId,
+        before_ns: int | None = None,
+        stopped: Callable[[], bool] | None = None,
+    ) -> None:
         """Write what is due of a dataset into its files.
 
         Parameters
         ----------
         before_ns : int or None
             Only periods that end at or before this instant; None for all.
+        stopped : callable or None
+            Asked before each period; once true, the rest is left for the next time.
 
         A period whose file another program holds open (Windows) is left for the next time. An old file that
         is damaged is put aside, and what the journals have is published all the same.
 
         Raises
         ------
+        RefusedFile
+            An old file can neither be read nor put aside now; all other periods are published.
         CorruptFile
             A page, or the new file, does not read back; the old file and the journals stay as they are.
         DiskFull, StorageError
@@ -90,13 +100,21 @@ class Publisher:
                 share = info.period.interval
                 if covered.clip(*share) - info.footer.covered or replaced.clip(*share):
                     periods.add(info.period)
+            refused: RefusedFile | None = None
             for period in sorted(periods):
                 try:
-                    self._publish_period(dataset, period, due)
+                    if stopped is None or not stopped():
+                        self._publish_period(dataset, period, due)
+                        continue
                 except SharingViolation:
-                    covered -= IntervalSet([period.interval])
+                    pass
+                except RefusedFile as error:
+                    refused = refused or error
+                covered -= IntervalSet([period.interval])
             self._record_empty(dataset, frames, covered)
             self._unpublished.retire()
+            if refused is not None:
+                raise refused
 
     def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:
         frames = [item.frame for item in due]

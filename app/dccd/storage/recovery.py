@@ -100,8 +100,11 @@ class Recovery:
             self._over = True
 
     def stop(self) -> None:
-        """End it where it stands; returns when it has ended. The next start begins again."""
+        """Ask it to end where it stands; the next start begins again."""
         self._stopped = True
+
+    def wait(self) -> None:
+        """Wait until nobody is at it."""
         with self._turn:
             pass
 

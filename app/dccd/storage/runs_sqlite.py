@@ -179,12 +179,24 @@ class RunsStore(Generic[R]):
         return changed
 
     async def delete_before(self, created_at: int) -> int:
-        """Forget finished runs created before this instant, nanoseconds UTC; returns how many."""
+        """Forget finished runs created before this instant, nanoseconds UTC; returns how many.
+
+        Raises
+        ------
+        StorageError
+            They are still there.
+        """
         marks = ", ".join("?" * len(_UNFINISHED))
         sql = f"DELETE FROM runs WHERE created_at < ? AND state NOT IN ({marks})"  # noqa: S608 - marks only
-        async with self._db.execute(sql, (created_at, *_UNFINISHED)) as cursor:
-            count = cursor.rowcount
-        await self._db.commit()
+        try:
+            async with self._db.execute(sql, (created_at, *_UNFINISHED)) as cursor:
+                count = cursor.rowcount
+            await self._db.commit()
+        except sqlite3.Error as error:
+            await self._db.rollback()
+            raise StorageError(
+                f"Forgetting old runs failed: {error}. They are kept until it can be."
+            ) from error
         return count
 
     async def list(

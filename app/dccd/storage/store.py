@@ -136,6 +136,15 @@ class Store:
             self._recovery.ensure()
             self._holdings.changed()
 
+    def interrupt(self) -> None:
+        """Ask a recovery that goes on to end where it is, the store being about to be closed."""
+        self._recovery.stop()
+
+    @property
+    def recovered(self) -> bool:
+        """Whether :meth:`recover` is over, and was well."""
+        return self._recovery.over
+
     @property
     def recovering(self) -> RecoveryProgress | None:
         """How far :meth:`recover` is, None when it has ended, well or not."""
@@ -181,6 +190,7 @@ class Store:
                 return
             self._closed = True
         self._recovery.stop()
+        self._recovery.wait()
         self.unpublished.close()
         self._catalog.close()
         self._coverage.close()
@@ -333,7 +343,13 @@ class Store:
             and (start_ns is None or info.period.interval.end_ns > start_ns)
         ]
 
-    def publish(self, dataset: DatasetId | None = None, before_ns: int | None = None) -> None:
+    def publish(
+        self,
+        dataset: DatasetId | None = None,
+        before_ns: int | None = None,
+        *,
+        stopped: Callable[[], bool] | None = None,
+    ) -> None:
         """Write what is in journals into files, now.
 
         What another program keeps from being replaced (Windows) stays readable here and is tried again the
@@ -345,6 +361,8 @@ class Store:
             None for all.
         before_ns : int or None
             Only periods that end at or before this instant.
+        stopped : callable or None
+            Asked before each period; once true, the rest is left for the next time.
 
         Raises
         ------
@@ -354,7 +372,7 @@ class Store:
         self.recover()
         for each in [dataset] if dataset is not None else self.unpublished.datasets():
             try:
-                self._publisher.publish(each, before_ns)
+                self._publisher.publish(each, before_ns, stopped)
             finally:
                 self.changed(each)
 

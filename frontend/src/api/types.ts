@@ -235,6 +235,7 @@ export interface Health {
   uptime_s: number;
   running: number;
   disk: Disk | null;
+  recovering: Recovering | null;
   problems: string[];
 }
 
@@ -344,6 +345,13 @@ export interface ReadRequest {
   cursor?: string | null;
   order?: "asc" | "desc";
   format?: "json" | "arrow";
+}
+
+/** What a start still does before what is stored is known: a step in words, and how much of it is done. */
+export interface Recovering {
+  step: string;
+  done: number;
+  total: number | null;
 }
 
 /** Fetch an exchange's instruments again. */

@@ -18,6 +18,7 @@ from dccd.interfaces.api import models
 if TYPE_CHECKING:
     from dccd.storage.footer import FileInfo
     from dccd.storage.info import DatasetInfo, Gap
+    from dccd.storage.recovery import RecoveryProgress
 
 INTERVALS_MAX = 200
 
@@ -128,6 +129,13 @@ def chart(made: Chart) -> models.Chart:
         gaps=shown(made.gaps),
         start_ms=maybe_ms(made.start_ns),
         end_ms=maybe_ms(made.end_ns),
+    )
+
+
+def recovering(made: RecoveryProgress | None) -> models.Recovering | None:
+    """How far the recovery of the data folder is."""
+    return (
+        None if made is None else models.Recovering(step=made.step, done=made.done, total=made.total or None)
     )
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from dccd import __version__
 from dccd.application.room import RoomWatch, in_words
 from dccd.domain.errors import StorageError
-from dccd.interfaces.api import models, openapi
+from dccd.interfaces.api import convert, models, openapi
 from dccd.interfaces.api.access import Scope
 from dccd.interfaces.api.context import Context
 from dccd.interfaces.api.endpoint import endpoint
@@ -30,7 +30,6 @@ async def health(context: Context) -> models.Health:
     """Version, running work and room on the disk."""
     data_path = context.service.data_path
     disk, low = await _disk(context.service.room)
-    stored = (problem.text for problem in context.service.store.problems)
     return models.Health(
         status="ok" if disk else "data_folder_unreachable",
         version=__version__,
@@ -38,7 +37,8 @@ async def health(context: Context) -> models.Health:
         uptime_s=time.monotonic() - context.started_s,
         running=context.service.scheduler.running,
         disk=disk,
-        problems=[*low, *context.service.housekeeping.problems, *stored],
+        recovering=convert.recovering(context.service.recovery.progress),
+        problems=[*low, *context.service.problems],
     )
 
 

@@ -43,9 +43,17 @@ async def status(arguments: Namespace) -> int:
             print(
                 f"room on disk: {size(health['disk']['free_bytes'])} of {size(health['disk']['total_bytes'])}"
             )
+        if health["recovering"]:
+            print(f"recovering what the last run left: {progress_of(health['recovering'])}")
         for problem in health["problems"]:
             print(f"problem: {problem}")
     return 0
+
+
+def progress_of(recovering: Json) -> str:
+    """``reading journals (45 of 90)``, the numbers only where they are known."""
+    step, done, total = recovering["step"], recovering["done"], recovering["total"]
+    return str(step) if total is None else f"{step} ({done:,} of {total:,})"
 
 
 async def open_app(arguments: Namespace) -> int:

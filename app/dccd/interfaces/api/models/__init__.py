@@ -31,7 +31,14 @@ from dccd.interfaces.api.models.exchanges import (
     RefreshRequest,
 )
 from dccd.interfaces.api.models.export import DownloadQuery, ExportFormat, ExportRequest, ExportStarted
-from dccd.interfaces.api.models.program import Disk, Done, FolderChoice, FolderRequest, Health
+from dccd.interfaces.api.models.program import (
+    Disk,
+    Done,
+    FolderChoice,
+    FolderRequest,
+    Health,
+    Recovering,
+)
 from dccd.interfaces.api.models.rows import (
     Chart,
     ChartBars,
@@ -93,6 +100,7 @@ __all__ = [
     "Problem",
     "ProgressEvent",
     "ReadRequest",
+    "Recovering",
     "RefreshRequest",
     "Refreshed",
     "Request",

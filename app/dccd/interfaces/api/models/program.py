@@ -22,6 +22,17 @@ class Disk(Answer):
     state: Literal["enough", "low", "full"]
 
 
+class Recovering(Answer):
+    """What a start still does before what is stored is known: a step in words, and how much of it is done.
+
+    An unknown total is null. Questions about data are answered when it is over.
+    """
+
+    step: str
+    done: int
+    total: int | None
+
+
 class Health(Answer):
     """The program's state; `disk` is null while the data folder cannot be looked at.
 
@@ -34,6 +45,7 @@ class Health(Answer):
     uptime_s: float
     running: int
     disk: Disk | None
+    recovering: Recovering | None
     problems: list[str]
 
 
