@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit import TOMLDocument
 from tomlkit.items import Table
 
 from dccd.application.config import AppConfig, parse_config
@@ -37,12 +38,47 @@ def save_changes(config: AppConfig, changes: Changes) -> AppConfig:
     ConfigError
         The file is corrupt, a change makes no sense, or the file cannot be written.
     """
+    return _edit(config, lambda document: _merge(document, changes))
+
+
+def add_to_file(
+    config: AppConfig, settings: Changes, jobs: Sequence[Changes], remarks: Sequence[str]
+) -> AppConfig:
+    """Set `settings`, and add jobs behind those that the file has; all or nothing, as `save_changes`.
+
+    Parameters
+    ----------
+    remarks : sequence of str
+        Lines for a person, written as comments behind the jobs; one that is there already is not repeated.
+
+    Raises
+    ------
+    ConfigError
+        As `save_changes`.
+    """
+
+    def change(document: TOMLDocument) -> None:
+        if settings:
+            _merge(document, {"settings": settings})
+        if jobs:
+            rows = document.setdefault("jobs", tomlkit.aot())
+            for job in jobs:
+                rows.append(_row(job))
+        there = {line.lstrip("# ") for line in tomlkit.dumps(document).splitlines() if line.startswith("#")}
+        for remark in remarks:
+            if remark not in there:
+                document.add(tomlkit.comment(remark))
+
+    return _edit(config, change)
+
+
+def _edit(config: AppConfig, change: Callable[[TOMLDocument], None]) -> AppConfig:
     file = config.path
     try:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         parse_config(text, file)
         document = tomlkit.parse(text)
-        _merge(document, changes)
+        change(document)
         changed_text = tomlkit.dumps(document)
         changed = parse_config(changed_text, file)
         if changed_text != text:
@@ -69,12 +105,16 @@ def _set(table: Any, name: str, value: Any) -> None:
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         array = tomlkit.aot()
         for item in value:
-            row: Table = tomlkit.table()
-            row.update({key: inner for key, inner in item.items() if inner is not None})
-            array.append(row)
+            array.append(_row(item))
         table[name] = array
     else:
         table[name] = value
+
+
+def _row(item: Changes) -> Table:
+    row: Table = tomlkit.table()
+    row.update({key: inner for key, inner in item.items() if inner is not None})
+    return row
 
 
 def _write_atomically(file: Path, content: bytes) -> None:
