@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import pyarrow as pa
+
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.records import Columns
 from dccd.storage.journal import SYNC_EVERY_S, Journal
+from dccd.storage.merge import Part, merge
 from dccd.storage.schema import to_batch
+from dccd.storage.slices import parted
 from dccd.storage.unpublished import Unpublished
 
 SEGMENT_BYTES = 64 << 20
+_NOTHING = IntervalSet()
 
 
 class _Home(Protocol):
@@ -29,6 +34,12 @@ class _Home(Protocol):
 
     def changed(self, dataset: DatasetId) -> None: ...
 
+    def doubted(self, dataset: DatasetId) -> IntervalSet: ...
+
+    def plausible(
+        self, dataset: DatasetId, columns: Columns, covered: IntervalSet, source: str
+    ) -> tuple[Columns, IntervalSet]: ...
+
 
 class BackfillLog:
     """Pages of one backfill. Thread-safe.
@@ -36,6 +47,9 @@ class BackfillLog:
     A page survives the end of the process once :meth:`append` returned, and a power cut once :meth:`sync`
     did. Whatever happens then, the next start finds it: nothing has to be called for that. A program that
     goes on calls :meth:`finish`, or :meth:`close` where the disk would not have it.
+
+    Where what is stored was doubted when the backfill began, pages replace it: as far as they prove that they
+    have all there is. Rows there that no page has proven yet only join what is stored.
     """
 
     def __init__(
@@ -51,6 +65,8 @@ class BackfillLog:
         self._mutex = threading.Lock()
         self._journal: Journal | None = None
         self._synced_s = clock()
+        self._doubted = home.doubted(dataset)
+        self._unproven: list[pa.Table] = []  # rows of doubted time, each page's by themselves
 
     def append(self, columns: Columns, covered: IntervalSet, cursor: str | None = None) -> None:
         """Take a page.
@@ -61,7 +77,8 @@ class BackfillLog:
             Rows, see :func:`dccd.storage.schema.to_batch`; may be empty. Trades without ids: the page holds
             each of its timestamps whole.
         covered : IntervalSet
-            What the page, with those before it, newly proves fetched whole.
+            What the page, with those before it, newly proves fetched whole. Rows with implausible times are
+            put aside, and then it proves nothing.
         cursor : str or None
             Where the next page starts, kept with the page.
 
@@ -73,20 +90,60 @@ class BackfillLog:
             the pages before it, but a power cut may take whatever came after the last sync, and no page is
             taken any more.
         """
-        if not covered and not columns.get("ts"):
-            return
+        columns, covered = self._home.plausible(self.dataset, columns, covered, self.source)
         batch = to_batch(self.dataset, columns or {"ts": []})
+        if not covered and not batch.num_rows:
+            return
         with self._mutex:
             if self._journal is None:
                 self._journal = self._home.new_journal(publishes_itself=True)
                 self._synced_s = self._clock()
-            frame = self._journal.append(self.dataset, batch, covered, cursor, source=self.source)
-            self._home.unpublished.add(frame)
-            self._home.changed(self.dataset)
+            if self._doubted:
+                batch, covered = self._replace(self._journal, batch, covered, cursor)
+            if batch.num_rows or covered:
+                self._write(self._journal, batch, covered, cursor)
             now = self._clock()
             if now - self._synced_s >= SYNC_EVERY_S:
                 self._journal.sync()
                 self._synced_s = now
+
+    def _write(
+        self,
+        journal: Journal,
+        batch: pa.RecordBatch,
+        covered: IntervalSet,
+        cursor: str | None,
+        replaces: IntervalSet = _NOTHING,
+    ) -> None:
+        frame = journal.append(self.dataset, batch, covered, cursor, source=self.source, replaces=replaces)
+        self._home.unpublished.add(frame)
+        self._home.changed(self.dataset)
+
+    def _replace(
+        self, journal: Journal, batch: pa.RecordBatch, covered: IntervalSet, cursor: str | None
+    ) -> tuple[pa.RecordBatch, IntervalSet]:
+        """Write what of a page replaces what is stored; returns what is left of the page.
+
+        A page that replaces has all rows of the time that it replaces, those too that came in pages before
+        the one that proves it.
+        """
+        proven = covered & self._doubted
+        inside, outside = parted(pa.Table.from_batches([batch]), proven)
+        if proven:
+            earlier = [parted(rows, proven) for rows in self._unproven]
+            parts = [
+                Part(rows, number) for number, rows in enumerate([*(found for found, _ in earlier), inside])
+            ]
+            rows = merge(self.dataset.data_type, parts).combine_chunks()
+            [replacing] = rows.to_batches() or [batch.slice(0, 0)]
+            self._write(journal, replacing, proven, cursor, replaces=proven)
+            self._doubted -= proven
+            self._unproven = [left for _, left in earlier if left.num_rows]
+        waiting, _ = parted(outside, self._doubted)
+        if waiting.num_rows:
+            self._unproven.append(waiting)
+        [left] = outside.combine_chunks().to_batches() or [batch.slice(0, 0)]
+        return left, covered - proven
 
     def sync(self) -> None:
         """Acknowledge: every page so far survives a power cut once this returns.

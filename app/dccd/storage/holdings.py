@@ -47,8 +47,10 @@ class Holdings:
         """What was fetched whole and is believed, asked for, and known to be absent."""
         covered = self._catalog.covered(dataset) | self._unpublished.covered(dataset)
         covered |= self._coverage.get(dataset, What.EMPTY)
+        # A doubt is forgotten once a file has what answers it; a page that has it is believed before.
+        doubted = self._coverage.get(dataset, What.DOUBTED) - self._unpublished.replaced(dataset)
         return Coverage(
-            covered - self._coverage.get(dataset, What.DOUBTED),
+            covered - doubted,
             self._coverage.get(dataset, What.ASKED),
             self._coverage.get(dataset, What.ABSENT),
         )
@@ -82,7 +84,7 @@ class Holdings:
     def _describe(self, dataset: DatasetId) -> DatasetInfo:
         coverage = self.coverage(dataset)
         pending, infos = self._unpublished.pending(dataset), self._catalog.files(dataset)
-        bounds = [(info.first_ns, info.last_ns) for info in infos]
+        bounds = [(info.first_ns, info.last_ns) for info in infos if info.rows]
         if pending is not None:
             bounds.append((pending.first_us * US_NS, pending.last_us * US_NS))
         return DatasetInfo(

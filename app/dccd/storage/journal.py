@@ -145,8 +145,8 @@ class Journal:
         DiskFull, StorageError
             Nothing of the page is in the journal then.
         """
-        if provisional and (covered or replaces):
-            raise StorageError(f"Open bars of {dataset} prove no coverage.")
+        if (provisional and covered) or replaces - covered:
+            raise StorageError(f"A page of {dataset} is to prove what it cannot: it is open, or not whole.")
         before = self.predecessors
         with self._mutex:
             if self._broken:

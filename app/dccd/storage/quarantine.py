@@ -41,19 +41,28 @@ class Quarantine:
         known = self._kept(name, len(data))
         kept = known or self._place(name)
         if known is None:
-            with in_words(f"putting {name} aside"):
-                file = self._fs.create(kept)
-                try:
-                    file.append(data)
-                    file.sync()
-                except BaseException:
-                    file.close()
-                    with suppress(OSError):
-                        self._fs.remove(kept)
-                    raise
-                file.close()
-                self._fs.sync_folder(kept.parent)
+            self._write(kept, data)
         self.problems.append(Problem(why, kept))
+
+    def begin(self, name: str, data: bytes) -> Path:
+        """Put bytes aside in a file that more will follow in; to report it is left to the caller."""
+        kept = self._place(name)
+        self._write(kept, data)
+        return kept
+
+    def _write(self, kept: Path, data: bytes) -> None:
+        with in_words(f"putting {kept.name} aside"):
+            file = self._fs.create(kept)
+            try:
+                file.append(data)
+                file.sync()
+            except BaseException:
+                file.close()
+                with suppress(OSError):
+                    self._fs.remove(kept)
+                raise
+            file.close()
+            self._fs.sync_folder(kept.parent)
 
     def _kept(self, name: str, size: int) -> Path | None:
         for entry in self._fs.entries(self._layout.quarantine):

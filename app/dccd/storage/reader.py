@@ -59,9 +59,16 @@ def read_rows(
         if low >= high:
             continue
         for table in _period_rows(fs, layout, dataset, period, files.get(period), due, (low, high), columns):
-            for batch in _within(table, start_ns, end_ns).select(columns).to_batches():
-                if batch.num_rows:
-                    yield batch
+            yield from rows_of(table, start_ns, end_ns, columns)
+
+
+def rows_of(
+    table: pa.Table, start_ns: int | None, end_ns: int | None, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Rows of a sorted table with ``start_ns <= ts < end_ns``."""
+    for batch in _within(table, start_ns, end_ns).select(columns).to_batches():
+        if batch.num_rows:
+            yield batch
 
 
 def _period_rows(
@@ -89,6 +96,8 @@ def _period_rows(
 
 
 def _within(table: pa.Table, start_ns: int | None, end_ns: int | None) -> pa.Table:
+    if not table.num_rows:
+        return table
     ts = table["ts"].cast(pa.int64())
     below = table["ts_sub_ns"]
     if start_ns is not None and start_ns > ts[0].as_py() * US_NS:

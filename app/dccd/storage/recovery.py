@@ -115,6 +115,9 @@ class Recovery:
         differences = self._catalog.refresh(partial(self._at, "reading files that the index does not know"))
         self._at("reading journals")
         holed = scan_journals(self._fs, self._layout, self._quarantine, self._catalog, self._unpublished)
+        for dataset in self._catalog.datasets():
+            epoch = max(info.footer.replaced.epoch for info in self._catalog.files(dataset))
+            self._unpublished.note_epoch(dataset, epoch)
         for journal in holed:
             put_holes_aside(journal, self._quarantine, self._coverage, self._covered)
         self._at("recording what is gone")

@@ -38,6 +38,7 @@ _TYPES: dict[Kind, pa.DataType] = {
 }
 _TYPECODES = {pa.int64(): "q", pa.float64(): "d"}
 _FORMATS = {"q": {"q", "l"} if struct.calcsize("l") == 8 else {"q"}, "d": {"d"}}
+UNREADABLE = (pa.ArrowException, TypeError, ValueError, OverflowError)
 _US = pa.scalar(US_NS, pa.int64())
 
 
@@ -115,21 +116,26 @@ def _split(dataset: DatasetId, ts: pa.Array[Any]) -> tuple[pa.Array[Any], pa.Arr
 
 def _convert(dataset: DatasetId, column: Column, values: Any, kind: pa.DataType) -> pa.Array[Any]:
     try:
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        if isinstance(values, pa.Array):
-            return values if values.type == kind else values.cast(kind)
-        code = _TYPECODES.get(kind)
-        if code and isinstance(values, list | tuple):
-            try:  # struct packs a list of numbers three times as fast as Arrow reads it
-                packed = struct.pack(f"{len(values)}{code}", *values)
-            except struct.error:  # a null among them, or no number
-                return pa.array(values, kind)
-            return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(packed)])
-        if code and isinstance(values, array | memoryview) and memoryview(values).format in _FORMATS[code]:
-            return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-        return pa.array(values, kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        return as_array(values, kind)
+    except UNREADABLE as error:
         raise StorageError(
             f"Rows for {dataset}: {column.name} cannot be read as {kind} ({error})."
         ) from error
+
+
+def as_array(values: Any, kind: pa.DataType) -> pa.Array[Any]:
+    """A column's values, in whichever form they come, as an Arrow array; raises one of `UNREADABLE`."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.Array):
+        return values if values.type == kind else values.cast(kind)
+    code = _TYPECODES.get(kind)
+    if code and isinstance(values, list | tuple):
+        try:  # struct packs a list of numbers three times as fast as Arrow reads it
+            packed = struct.pack(f"{len(values)}{code}", *values)
+        except struct.error:  # a null among them, or no number
+            return pa.array(values, kind)
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(packed)])
+    if code and isinstance(values, array | memoryview) and memoryview(values).format in _FORMATS[code]:
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    return pa.array(values, kind)

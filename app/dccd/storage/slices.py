@@ -94,14 +94,21 @@ def _living(units: Sequence[Unit]) -> Iterator[Unit]:
 
 
 def _without(load: Callable[[], pa.Table], dead: IntervalSet) -> pa.Table:
-    table = load()
-    ts = pc.multiply(table["ts"].cast(pa.int64()), pa.scalar(US_NS, pa.int64()))
-    ts = pc.add(ts, pc.fill_null(table["ts_sub_ns"], 0).cast(pa.int64()))
-    for interval in dead:
-        start, end = (pa.scalar(ns, pa.int64()) for ns in interval)
-        keep = pc.or_(pc.less(ts, start), pc.greater_equal(ts, end))
-        table, ts = table.filter(keep), ts.filter(keep)
-    return table
+    return parted(load(), dead)[1]
+
+
+def parted(rows: pa.Table, intervals: IntervalSet) -> tuple[pa.Table, pa.Table]:
+    """The rows whose times are in the set, and the others."""
+    ts = pc.multiply(rows["ts"].cast(pa.int64()), pa.scalar(US_NS, pa.int64()))
+    ts = pc.add(ts, pc.fill_null(rows["ts_sub_ns"], 0).cast(pa.int64()))
+    inside: Any = pa.repeat(pa.scalar(False), rows.num_rows)
+    for start, end in intervals:
+        at_or_after, before = (
+            compare(ts, pa.scalar(ns, pa.int64()))
+            for compare, ns in ((pc.greater_equal, start), (pc.less, end))
+        )
+        inside = pc.or_(inside, pc.and_(at_or_after, before))
+    return rows.filter(inside), rows.filter(pc.invert(inside))
 
 
 def _merged(

@@ -10,10 +10,12 @@ from typing import Self
 
 import pyarrow as pa
 
-from dccd.domain.coverage import Interval
+from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import StorageError
 from dccd.domain.gaps import GapCause
+from dccd.domain.records import Columns
+from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.catalog import Catalog
 from dccd.storage.clock import Clock
@@ -21,8 +23,9 @@ from dccd.storage.coverage_db import CoverageDb, What, interval_set
 from dccd.storage.coverage_repair import open_coverage
 from dccd.storage.file_faults import FileFaults
 from dccd.storage.footer import FileInfo
-from dccd.storage.fs import FileSystem, RealFileSystem, in_words
+from dccd.storage.fs import FileSystem, RealFileSystem, SharingViolation, in_words
 from dccd.storage.holdings import Holdings
+from dccd.storage.implausible import ImplausibleRows
 from dccd.storage.info import Coverage, DatasetInfo, Gap
 from dccd.storage.journal import Journal
 from dccd.storage.layout import Layout, prepare, refuse_foreign
@@ -30,7 +33,7 @@ from dccd.storage.lock import FolderLock, acquire
 from dccd.storage.paced_publisher import PacedPublisher
 from dccd.storage.publish import Publisher
 from dccd.storage.quarantine import Problem, Quarantine
-from dccd.storage.reader import checked_columns, read_rows
+from dccd.storage.reader import checked_columns, read_rows, rows_of
 from dccd.storage.recovery import Recovery, RecoveryProgress
 from dccd.storage.room import Room, hard_floor_bytes
 from dccd.storage.stream_log import StreamLog
@@ -56,6 +59,7 @@ class Store:
         self._closed = False
         self._stream_log: StreamLog | None = None
         self._quarantine = Quarantine(fs, layout)
+        self._implausible = ImplausibleRows(fs, layout, self._quarantine, clock.time_ns)
         self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
         self._faults = FileFaults(layout, self._quarantine, self._coverage)
         self._catalog = Catalog(fs, layout, self._faults)
@@ -201,7 +205,7 @@ class Store:
         """What could not be read since :meth:`open` began, where it is kept, and what fails now."""
         log = self._stream_log
         trouble = [] if log is None or log.trouble is None else [Problem(str(log.trouble))]
-        return (*self._quarantine.problems, *self._faults.problems, *trouble)
+        return (*self._quarantine.problems, *self._implausible.problems, *self._faults.problems, *trouble)
 
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
@@ -226,11 +230,47 @@ class Store:
     def add_doubt(self, dataset: DatasetId, interval: Interval, cause: GapCause) -> None:
         """Record that what is stored of ``[start_ns, end_ns)`` is not believed any more.
 
-        It is not covered, but a gap, until pages of :meth:`begin_backfill` replace it. The rows stay until
-        then.
+        It is not covered, but a gap, until pages of a backfill that begins later replace it. The rows stay
+        until then.
+
+        Raises
+        ------
+        StorageError
+            An earlier doubt has been answered there by pages that cannot be published now.
         """
+        self.recover()
+        if self.unpublished.replaced(dataset) & interval_set(interval):
+            self.publish(dataset)  # what was fetched before a doubt must not answer it
+            if self.unpublished.replaced(dataset) & interval_set(interval):
+                raise SharingViolation(
+                    f"Another program holds a file of {dataset} open, into which rows are to go that were "
+                    "fetched again. Close it there, and check again."
+                )
         self._coverage.add(dataset, What.DOUBTED, interval_set(interval), cause.value)
         self.changed(dataset)
+
+    def doubted(self, dataset: DatasetId) -> IntervalSet:
+        """What is not believed any more of what is stored."""
+        return self._coverage.get(dataset, What.DOUBTED)
+
+    def plausible(
+        self, dataset: DatasetId, columns: Columns, covered: IntervalSet, source: str
+    ) -> tuple[Columns, IntervalSet]:
+        """A page without the rows whose times cannot be, and what it proves then.
+
+        Such rows are kept in the quarantine and reported; what the page was to prove is lost to them.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            The disk refused; nothing is known of the page then.
+        """
+        columns, whole = self._implausible.take_out(dataset, columns, source)
+        if whole:
+            return columns, covered
+        self._coverage.add(dataset, What.LOST, covered, GapCause.IMPLAUSIBLE.value)
+        self.changed(dataset)
+        return columns, IntervalSet()
 
     def begin_backfill(self, dataset: DatasetId, run_id: str, *, source: str) -> BackfillLog:
         """A place for the pages of one backfill; nothing is written before the first page.
@@ -260,6 +300,8 @@ class Store:
         start_ns: int | None = None,
         end_ns: int | None = None,
         columns: Sequence[str] | None = None,
+        *,
+        provisional: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """Rows with ``start_ns <= ts < end_ns``, files and journals together, sorted, each once.
 
@@ -269,6 +311,8 @@ class Store:
             Nanoseconds UTC; None is no bound.
         columns : sequence of str or None
             Which columns, in this order; None for all.
+        provisional : bool
+            Whether bars that are still open follow, as a stream said them last since the program started.
 
         Returns
         -------
@@ -287,16 +331,28 @@ class Store:
         """
         names = checked_columns(dataset, columns)
         self.recover()
-        self._holdings.require(dataset)
-        return self._read(dataset, start_ns, end_ns, names)
+        open_bars = self.unpublished.open_bars.rows(dataset) if provisional else None
+        if open_bars is None:
+            self._holdings.require(dataset)
+        return self._read(dataset, start_ns, end_ns, names, open_bars)
 
     def _read(
-        self, dataset: DatasetId, start_ns: int | None, end_ns: int | None, names: list[str]
+        self,
+        dataset: DatasetId,
+        start_ns: int | None,
+        end_ns: int | None,
+        names: list[str],
+        open_bars: pa.Table | None,
     ) -> Iterator[pa.RecordBatch]:
         # Frames first: what is published between the two lines is then in both, and merges into itself.
         with self.unpublished.pinned(dataset) as due:
             infos = self._files_now(dataset, start_ns, end_ns)
             yield from read_rows(self._fs, self._layout, dataset, infos, due, start_ns, end_ns, names)
+            if open_bars is not None:
+                closed = [info.last_ns + 1 for info in infos]
+                closed += [item.frame.max_us * US_NS + 1 for item in due if item.frame.rows]
+                after_ns = max((start_ns or 0, *closed))  # an older one is missing, not open
+                yield from rows_of(open_bars, after_ns, end_ns, names)
 
     def _files_now(self, dataset: DatasetId, start_ns: int | None, end_ns: int | None) -> list[FileInfo]:
         """The files, looked at again: people move and restore files while the program runs."""

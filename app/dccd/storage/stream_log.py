@@ -38,6 +38,10 @@ class _Home(Protocol):
 
     def changed(self, dataset: DatasetId) -> None: ...
 
+    def plausible(
+        self, dataset: DatasetId, columns: Columns, covered: IntervalSet, source: str
+    ) -> tuple[Columns, IntervalSet]: ...
+
 
 @dataclass(slots=True, eq=False)
 class _Group:
@@ -136,6 +140,7 @@ class StreamLog:
             The memory set aside is full because the disk refuses, or the rows cannot be read. Nothing of
             them is kept.
         """
+        columns, covered = self._home.plausible(dataset, columns, covered, source)
         batch = to_batch(dataset, columns or {"ts": []})
         if not batch.num_rows and not covered:
             return

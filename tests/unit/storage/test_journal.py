@@ -96,7 +96,9 @@ def test_every_flipped_bit_is_seen(journal: Journal) -> None:
         journal.path.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
         again = Journal.open(FS, journal.path)
         seqs = [frame.seq for frame in again.frames]
-        harmless = start <= place < start + 4 or start + 8 <= place < start + 12  # the mark, the head's own CRC
+        harmless = (
+            start <= place < start + 4 or start + 8 <= place < start + 12
+        )  # the mark, the head's own CRC
         assert seqs == ([1, 2] if harmless else [1]), place
         again.close()
 
