@@ -12,7 +12,7 @@ from dccd.domain.span import Span
 from dccd.domain.timeutils import parse_time
 from dccd.domain.types import DataType, Transport
 
-Operation: TypeAlias = Literal["backfill", "export", "verify", "check", "audit", "adopt"]
+Operation: TypeAlias = Literal["backfill", "export", "verify", "check", "audit", "adopt", "move"]
 LOG_TAIL_MAX = 200
 
 
@@ -99,12 +99,15 @@ class JobParams(_Value):
     depth : int or None
         Levels a side, order books only; None is the deepest that the exchange gives.
     transport : Transport
+    derive_from : {"trades"} or None
+        Make bars from stored trades instead of fetching them.
     """
 
     start: Start = "last"
     end: Moment | None = None
     depth: int | None = Field(default=None, gt=0)
     transport: Literal[Transport.AUTO, Transport.REST] = Transport.AUTO
+    derive_from: Literal["trades"] | None = None
 
 
 class JobSpec(_Value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -48,12 +48,15 @@ class BackfillRequest(DatasetRequest):
         ISO-8601 text or nanoseconds UTC, inclusive.
     end : int or None
         ISO-8601 text or nanoseconds UTC, exclusive; None is now.
+    derive_from : {"trades"} or None
+        Make the bars from stored trades instead of fetching them.
     """
 
     start: Start = "last"
     end: Moment | None = None
+    derive_from: Literal["trades"] | None = None
 
     @property
     def params(self) -> JobParams:
         """The same as a job's parameters."""
-        return JobParams(start=self.start, end=self.end, depth=self.depth)
+        return JobParams(start=self.start, end=self.end, depth=self.depth, derive_from=self.derive_from)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from dccd.application.events import EventBus
 from dccd.application.jobs import JobRun, JobSpec, JobTarget, RunState
 from dccd.application.operations.backfill import backfill
+from dccd.application.operations.derive import derived_dataset
 from dccd.application.operations.export import export, new_export_run
 from dccd.application.operations.plan import Registry, resolve
 from dccd.application.operations.recorded import Work, recorded
@@ -109,7 +110,11 @@ class Scheduler:
         DccdError
             What :func:`dccd.application.operations.plan.resolve` raises.
         """
-        dataset, _ = await resolve(spec.target, spec.params.depth, registry=self._registry)
+        derives = spec.params.derive_from is not None
+        if derives:
+            dataset = derived_dataset(spec.target)
+        else:
+            dataset, _ = await resolve(spec.target, spec.params.depth, registry=self._registry)
         params = spec.params.model_copy(update={"depth": dataset.depth})
         spec = spec.model_copy(update={"target": JobTarget.of(dataset), "params": params})
         run = new_run(spec).model_copy(update={"dataset": str(dataset)})
@@ -127,9 +132,8 @@ class Scheduler:
             )
 
         async with self._submitting:
-            return self._same(run) or await self._launch(
-                run, dataset.exchange, operation, self._turns[dataset]
-            )
+            slot = "disk" if derives else dataset.exchange
+            return self._same(run) or await self._launch(run, slot, operation, self._turns[dataset])
 
     async def submit_export(
         self,

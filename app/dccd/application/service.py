@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from secrets import randbits
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -20,24 +21,31 @@ from dccd.application.housekeeping import Chore, Housekeeping
 from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget
 from dccd.application.operations import chart as chart_operation
 from dccd.application.operations import plan as plan_operation
+from dccd.application.operations.audit import AuditParams, audit, auditable
 from dccd.application.operations.chart import Chart
+from dccd.application.operations.check import WINDOWS_DEFAULT, CheckParams, check, checkable
+from dccd.application.operations.derive import derived_dataset, trades_of
 from dccd.application.operations.export import ExportParams, check_export
 from dccd.application.operations.inventory import inventory
+from dccd.application.operations.move import MoveParams, checked_relocation, copy_work, moved_config
 from dccd.application.operations.plan import Plan, Registry
 from dccd.application.operations.read import RowsPage, check_bounds, rows
+from dccd.application.operations.recorded import Told, new_work_run
 from dccd.application.recovery import BackgroundRecovery
 from dccd.application.requests import BackfillRequest, DatasetRequest
 from dccd.application.room import RoomWatch
 from dccd.application.scheduler import Scheduler, Submission
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import StorageError, UsageError
+from dccd.domain.errors import ConfigError, NoCapability, StorageError, UsageError
 from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS
+from dccd.domain.types import DataType, Mode
 from dccd.storage.export import Format
 from dccd.storage.info import DatasetInfo, Gap
+from dccd.storage.relocate import Relocation
 from dccd.storage.room import Room
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
@@ -57,6 +65,14 @@ class Parts:
     runs: RunsStore[JobRun]
 
 
+class Repair(NamedTuple):
+    """A dataset with gaps and the run that fetches them; None, and why, where they are not to be had."""
+
+    dataset: DatasetId
+    submission: Submission | None
+    why: str
+
+
 class Service:
     """Registry, stores, bus and scheduler under one roof; made by ``service_factory.build_service``.
 
@@ -69,6 +85,8 @@ class Service:
     events : EventBus
     registry, store, runs, scheduler, room, recovery, housekeeping
         There once it is started.
+    on_moved : list of callable
+        Called with the old data folder once the data is in another one.
     """
 
     registry: Registry
@@ -82,6 +100,8 @@ class Service:
     def __init__(self, config: AppConfig, open_parts: Callable[[AppConfig], Awaitable[Parts]]) -> None:
         self.config = config
         self.events = EventBus()
+        self.on_moved: list[Callable[[Path], None]] = []
+        self._relocation: Relocation | None = None
         self._open_parts = open_parts
         self._opened = AsyncExitStack()
 
@@ -177,7 +197,15 @@ class Service:
         return await plan_operation.resolve(request.target, request.depth, registry=self.registry)
 
     async def plan(self, request: BackfillRequest) -> Plan:
-        """What a backfill would fetch; fetches no data. See ``operations.plan.plan``."""
+        """What a backfill would fetch; fetches no data. See ``operations.plan.plan``.
+
+        Raises
+        ------
+        UsageError
+            Bars made from trades: nothing would be fetched.
+        """
+        if request.derive_from is not None:
+            raise UsageError("Making bars from stored trades fetches nothing: there is nothing to plan.")
         plan_operation.check_range(request.params, time.time_ns(), DAY_NS)
         await self.ready()
         return await plan_operation.plan(
@@ -223,20 +251,116 @@ class Service:
         params = request.params
         # By our clock, which may be wrong; the exchange's has the last word when the run starts.
         plan_operation.check_range(params, time.time_ns(), DAY_NS)
-        return await self.scheduler.submit(JobSpec.backfill(request.target, params))
+        target = request.target
+        if params.derive_from is not None:
+            words = {"exchange": request.exchange, "symbol": request.symbol, "data_type": DataType.TRADES}
+            trades = await self.find(DatasetRequest.model_validate(words))
+            await self.info(trades)
+            target = JobTarget.of(derived_dataset(target.model_copy(update={"symbol": str(trades.symbol)})))
+        return await self.scheduler.submit(JobSpec.backfill(target, params))
 
     async def fill_gaps(self, dataset: DatasetId) -> Submission:
-        """Fetch exactly the gaps of a dataset.
+        """Fetch exactly the gaps of a dataset; bars that the exchange has not are made from stored trades.
 
         Raises
         ------
         UnknownDataset
+        NoCapability
+            The exchange does not offer it any more, or never did.
         """
         await self.ready()
         end_ns = await asyncio.to_thread(self._ask_for_gaps, dataset)
         # "last" finishes what was asked for; ending where that ends, it does no more.
         params = JobParams(start="last", end=end_ns, depth=dataset.depth)
-        return await self.scheduler.submit(JobSpec.backfill(JobTarget.of(dataset), params))
+        target = JobTarget.of(dataset)
+        try:
+            return await self.scheduler.submit(JobSpec.backfill(target, params))
+        except NoCapability:
+            gaps = await self.gaps(dataset)
+            if not (gaps and self.store.derivations.time(dataset)):
+                raise
+            params = JobParams(start=gaps[0].start_ns, end=gaps[-1].end_ns, derive_from="trades")
+            return await self.scheduler.submit(JobSpec.backfill(target, params))
+
+    async def repair(self, datasets: Sequence[DatasetId] | None = None) -> list[Repair]:
+        """Fetch exactly the gaps of some datasets, or of all: a run for each that has any.
+
+        Trades come first, since bars may be made from them.
+
+        Raises
+        ------
+        UnknownDataset
+        ExchangeError
+            An exchange's list of instruments could not be had.
+        """
+        wanted = [info.dataset for info in await self.inventory()] if datasets is None else list(datasets)
+        found: list[Repair] = []
+        for dataset in sorted(wanted, key=lambda each: each.data_type is not DataType.TRADES):
+            if not await self.gaps(dataset):
+                continue
+            try:
+                if dataset.data_type is DataType.ORDERBOOK:
+                    raise NoCapability(
+                        dataset.exchange,
+                        dataset.data_type,
+                        Mode.HISTORICAL,
+                        "a book's past is not to be had.",
+                    )
+                found.append(Repair(dataset, await self.fill_gaps(dataset), ""))
+            except NoCapability as error:
+                found.append(Repair(dataset, None, str(error)))
+        return found
+
+    async def check(
+        self, dataset: DatasetId, *, windows: int = WINDOWS_DEFAULT, seed: int | None = None
+    ) -> Submission:
+        """Fetch random covered windows of a dataset again and compare; see ``operations.check``.
+
+        Parameters
+        ----------
+        windows : int
+            At most so many, 1 to 1,000.
+        seed : int or None
+            None draws one; the run tells which.
+
+        Raises
+        ------
+        UnknownDataset
+        UsageError
+            It is a book.
+        """
+        checkable(dataset)
+        await self.info(dataset)
+        params = CheckParams(windows=windows, seed=randbits(32) if seed is None else seed)
+
+        async def work(told: Told) -> dict[str, Any]:
+            return await check(
+                dataset, params, registry=self.registry, store=self.store, told=told, events=self.events
+            )
+
+        run = new_work_run("check", params, dataset)
+        return await self.scheduler.submit_work(run, work, slot=dataset.exchange)
+
+    async def audit(
+        self, bars: DatasetId, start_ns: int | None = None, end_ns: int | None = None
+    ) -> Submission:
+        """Compare stored bars with what stored trades make; see ``operations.audit``.
+
+        Raises
+        ------
+        UnknownDataset, InvalidRange
+        UsageError
+            They are no bars.
+        """
+        params = AuditParams(start_ns=start_ns, end_ns=end_ns)
+        auditable(bars, params)
+        for dataset in (bars, trades_of(bars)):
+            await self.info(dataset)
+
+        async def work(told: Told) -> dict[str, Any]:
+            return await audit(bars, params, registry=self.registry, store=self.store, told=told)
+
+        return await self.scheduler.submit_work(new_work_run("audit", params, bars), work)
 
     def _ask_for_gaps(self, dataset: DatasetId) -> int | None:
         """Where what is known of the dataset ends; what was lost without being asked for is asked for."""
@@ -263,6 +387,10 @@ class Service:
                 end_ns=asked.end_ns,
             )
             return Submission(run_id, "started")
+        if run.operation == "check" and run.dataset is not None:
+            return await self.check(DatasetId.parse(run.dataset), **run.params)
+        if run.operation == "audit" and run.dataset is not None:
+            return await self.audit(DatasetId.parse(run.dataset), **run.params)
         assert run.target is not None, "a backfill is about one dataset"
         return await self.scheduler.submit(JobSpec.backfill(run.target, JobParams.model_validate(run.params)))
 
@@ -371,6 +499,62 @@ class Service:
         return await chart_operation.chart(
             dataset, store=self.store, start_ns=start_ns, end_ns=end_ns, points=points
         )
+
+    # --- the data folder --------------------------------------------------------------------------
+
+    async def move(self, folder: Path) -> Submission:
+        """Begin to move the data to another folder; :meth:`switch` ends it, once this run has succeeded.
+
+        Raises
+        ------
+        DataFolderUnusable
+            The folder is in use, not empty, or inside this one or around it.
+        DiskFull
+            It has too little room.
+        """
+        relocation = self._relocation = await asyncio.to_thread(checked_relocation, self.data_path, folder)
+        run = new_work_run("move", MoveParams(folder=str(relocation.target)))
+        return await self.scheduler.submit_work(run, copy_work(relocation))
+
+    async def switch(self) -> None:
+        """Go on in the folder that :meth:`move` named; the old one is emptied, and says where its data is.
+
+        Raises
+        ------
+        UsageError
+            Nothing is being moved, or runs are under way.
+        StorageError
+            The data stays where it is, and work goes on there.
+        ConfigError
+            The data is in the new folder and work goes on there, but the configuration could not be saved.
+        """
+        relocation = self._relocation
+        if relocation is None:
+            raise UsageError("Nothing is being moved. Name the folder to move the data to first.")
+        if running := self.scheduler.running:
+            words = "1 run is" if running == 1 else f"{running} runs are"
+            raise UsageError(f"{words} under way. Wait for the end, or stop them, and change over then.")
+        await asyncio.to_thread(relocation.check)  # somebody may have put something there meanwhile
+        self._relocation = None
+        await self.stop()
+        unsaved: ConfigError | None = None
+        try:
+            await asyncio.to_thread(relocation.finish)
+            try:
+                self.config = await asyncio.to_thread(moved_config, self.config, relocation.target)
+            except ConfigError as error:
+                unsaved = error
+                self.config = self.config.located(self.config.path, relocation.target)
+        finally:
+            await self.start()
+        for moved in self.on_moved:
+            moved(relocation.source)
+        try:
+            await asyncio.to_thread(relocation.clean)
+        except StorageError as error:
+            _log.warning("%s", error)
+        if unsaved is not None:
+            raise unsaved
 
     # --- settings ---------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from dccd.storage.catalog import Catalog
 from dccd.storage.clock import Clock
 from dccd.storage.coverage_db import CoverageDb, What, interval_set
 from dccd.storage.coverage_repair import open_coverage
+from dccd.storage.derivations import Derivations
 from dccd.storage.file_faults import FileFaults
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, RealFileSystem, SharingViolation, in_words
@@ -35,6 +36,7 @@ from dccd.storage.publish import Publisher
 from dccd.storage.quarantine import Problem, Quarantine
 from dccd.storage.reader import checked_columns, read_rows, rows_of
 from dccd.storage.recovery import Recovery, RecoveryProgress
+from dccd.storage.relocate import finish_interrupted
 from dccd.storage.room import Room, hard_floor_bytes
 from dccd.storage.stream_log import StreamLog
 from dccd.storage.unpublished import Unpublished
@@ -49,6 +51,8 @@ class Store:
     data_path : Path
     unpublished : Unpublished
         What is in the journals and in no file yet.
+    derivations : Derivations
+        Which bars were made from trades.
     """
 
     def __init__(self, fs: FileSystem, layout: Layout, lock: FolderLock, clock: Clock) -> None:
@@ -61,6 +65,7 @@ class Store:
         self._quarantine = Quarantine(fs, layout)
         self._implausible = ImplausibleRows(fs, layout, self._quarantine, clock.time_ns)
         self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
+        self.derivations = Derivations(self._coverage)
         self._faults = FileFaults(layout, self._quarantine, self._coverage)
         self._catalog = Catalog(fs, layout, self._faults)
         self._holdings = Holdings(self._catalog, self._coverage, self._faults, self.unpublished)
@@ -114,6 +119,8 @@ class Store:
         prepare(fs, layout)
         lock = acquire(fs, layout)
         try:
+            with in_words(f"finishing the move of the data to {data_path}"):
+                finish_interrupted(fs, data_path)
             store = cls(fs, layout, lock, clock)
         except BaseException:
             lock.release()

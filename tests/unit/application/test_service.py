@@ -193,7 +193,9 @@ async def test_a_cancelled_run_keeps_what_it_fetched_and_last_goes_on(
 
 
 async def test_a_run_is_cancelled_while_it_still_prepares(service: Service, exchange: BinanceStandIn) -> None:
-    await service.resolve(DatasetRequest.model_validate(hourly("last").model_dump(exclude={"start", "end"})))
+    await service.resolve(
+        DatasetRequest.model_validate(hourly("last").model_dump(include={*DatasetRequest.model_fields}))
+    )
     exchange.faults.append(Fault("hang", "/api/v3/time", times=None))
     run_id = (await service.start_backfill(hourly("2024-01-01"))).run_id
     await exchange.until(lambda: exchange.count("/api/v3/time") > 0)

@@ -12,8 +12,10 @@ from typing import Any, TypedDict, TypeVar
 from dccd.application.bound_source import BoundSource, FetchedPage
 from dccd.application.events import EventBus, InventoryEvent
 from dccd.application.jobs import JobRun, JobSpec, JobTarget, Progress, RunState
+from dccd.application.operations.derive import derive, derived_dataset
 from dccd.application.operations.meter import Meter
 from dccd.application.operations.plan import Registry, Work, find_work, resolve
+from dccd.application.operations.recorded import Told
 from dccd.application.room import RoomWatch
 from dccd.application.runs import RunRecorder, new_run, run_error
 from dccd.domain.coverage import Interval
@@ -63,6 +65,9 @@ async def backfill(
     - ``"origin"``: the exchange's earliest data.
     - nanoseconds UTC: that instant.
 
+    With ``spec.params.derive_from`` bars are made from stored trades instead, see
+    :func:`dccd.application.operations.derive.derive`.
+
     Only what coverage lacks is fetched. Rows and the coverage they prove are journaled together, a page at
     a time; whatever ends the run, those pages stay and the next run goes on after them.
 
@@ -90,11 +95,15 @@ async def backfill(
     await recorder.start()
     result: BackfillResult = {"run_id": run.run_id, "rows_written": 0}
     try:
-        prepared = _prepare(spec, registry, store, recorder, events, room, stop)
-        fetch = await _unless(stop, prepared, lambda: _tell_waiting(spec, registry, recorder))
-        if fetch is not None:
-            result |= {"start_ns": fetch.work.start_ns, "end_ns": fetch.work.end_ns}
-            await fetch.run()
+        if spec.params.derive_from is not None:
+            await _derive(spec, registry, store, recorder, events, stop)
+        else:
+            prepared = _prepare(spec, registry, store, recorder, events, room, stop)
+            fetch = await _unless(stop, prepared, lambda: _tell_waiting(spec, registry, recorder))
+            if fetch is not None:
+                await fetch.run()
+        if run.start_ns is not None and run.end_ns is not None:
+            result |= {"start_ns": run.start_ns, "end_ns": run.end_ns}
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to end as failed
         if not isinstance(error, DccdError):
             _log.exception("backfill %s failed", run.run_id)
@@ -104,6 +113,26 @@ async def backfill(
     await recorder.finish(RunState.CANCELLED if stop.is_set() else RunState.SUCCEEDED)
     result["rows_written"] = run.rows_written
     return result
+
+
+async def _derive(
+    spec: JobSpec,
+    registry: Registry,
+    store: Store,
+    recorder: RunRecorder,
+    events: EventBus | None,
+    stop: asyncio.Event,
+) -> None:
+    """Make the bars from stored trades, rather than fetch them."""
+    bars, told = derived_dataset(spec.target), Told(recorder, stop)
+    recorder.run.dataset, recorder.run.target = str(bars), JobTarget.of(bars)
+    try:
+        work = await derive(bars, spec.params, recorder.run.run_id, registry=registry, store=store, told=told)
+        recorder.run.start_ns, recorder.run.end_ns = work.start_ns, work.end_ns
+    finally:
+        await told.settle()
+        if events is not None:
+            events.publish(InventoryEvent(dataset=str(bars)))
 
 
 async def _prepare(
@@ -200,10 +229,17 @@ class _Fetch:
         self._recorder.log(f"{self._meter.rows:,} rows in {self._meter.elapsed_s:.1f} s.")
 
     def _note_what_is_known(self) -> None:
+        # What comes from the exchange from now on is no longer made from trades.
+        self._store.derivations.forget(self._dataset, self.work.todo)
         for interval in self.work.asked:
             self._store.add_asked(self._dataset, interval)
         for interval in self.work.absent:
             self._store.add_absent(self._dataset, interval, self.work.absent_cause)
+        if self.work.unserved:
+            self._recorder.run.result = {
+                "not_served": [[*interval] for interval in self.work.unserved],
+                "why": self.work.unserved_cause,
+            }
         for interval in self.work.unserved:
             span = f"{iso(interval.start_ns)} to {iso(interval.end_ns)}"
             self._recorder.log(f"Not to be had: {span}; {self.work.unserved_cause}.", "warning")

@@ -187,22 +187,20 @@ async def find_work(
     unserved, unserved_cause = _unserved(todo, dataset, instrument, source, now_ns)
     todo -= unserved
     absent, cause = await _before_the_first(todo, done, dataset, instrument, source)
-    settled_ns = now_ns - _settle_ns(source, dataset)
-    if dataset.span is not None:
-        settled_ns = dataset.span.floor(settled_ns)
-    asked = (wanted - unserved).clip(0, settled_ns)
+    asked = (wanted - unserved).clip(0, settled_until(dataset, source, now_ns))
     return Work(start_ns, end_ns, todo - absent, asked, absent, cause, unserved, unserved_cause)
 
 
-def _settle_ns(source: BoundSource, dataset: DatasetId) -> int:
-    """How close to now an open end is recorded as asked for.
+def settled_until(dataset: DatasetId, source: BoundSource, now_ns: int) -> int:
+    """Up to when an open end is recorded as asked for, by the exchange's clock.
 
     What is newer may not be settled at the exchange; it would look like a gap, and the next run takes it
     anyway.
     """
     history = source.source.history[dataset.data_type]
     settle_s = 0.0 if isinstance(history, Snapshot) else history.settle_s
-    return MINUTE_NS + round(settle_s * S_NS)
+    settled_ns = now_ns - MINUTE_NS - round(settle_s * S_NS)
+    return settled_ns if dataset.span is None else dataset.span.floor(settled_ns)
 
 
 def _end(params: JobParams, now_ns: int, span: Span | None) -> int:
@@ -223,13 +221,21 @@ def _unserved(
     todo: IntervalSet, dataset: DatasetId, instrument: Instrument, source: BoundSource, now_ns: int
 ) -> tuple[IntervalSet, str]:
     """What of `todo` the exchange no longer keeps, and why."""
+    kept_ns, cause = kept_since(dataset, instrument, source, now_ns)
+    return todo.clip(0, kept_ns), cause
+
+
+def kept_since(
+    dataset: DatasetId, instrument: Instrument, source: BoundSource, now_ns: int
+) -> tuple[int, str]:
+    """From when on the exchange keeps its history (0 where it keeps all of it), and in words."""
     capability = source.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
     if capability.lookback_s is None:
-        return IntervalSet(), ""
+        return 0, ""
     kept_ns = now_ns - capability.lookback_s * S_NS
     if dataset.span is not None:
         kept_ns = dataset.span.ceil(kept_ns)
-    return todo.clip(0, kept_ns), f"{source.name} keeps the last {capability.lookback_s // 86_400} days only"
+    return kept_ns, f"{source.name} keeps the last {capability.lookback_s // 86_400} days only"
 
 
 async def _before_the_first(
