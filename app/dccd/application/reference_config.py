@@ -8,7 +8,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from dccd.application.config import JobConfig, SettingsConfig
@@ -107,6 +106,8 @@ def read_reference_config(file: Path) -> ReferenceConfig:
 
 
 def _load(file: Path) -> Mapping[object, object]:
+    import yaml  # late: the program needs it for this alone
+
     try:
         if file.stat().st_size > _SIZE_MAX:
             raise ConfigError(f"{file} is too large to be a configuration of the dccd 3 package.")

@@ -21,6 +21,8 @@ from dccd.application.housekeeping import Chore, Housekeeping
 from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget
 from dccd.application.operations import chart as chart_operation
 from dccd.application.operations import plan as plan_operation
+from dccd.application.operations.adopt_config import ConfigReport, adopt_config
+from dccd.application.operations.adopt_work import AdoptParams, AdoptPlan, adopt, checked, plan_adoption
 from dccd.application.operations.audit import AuditParams, audit, auditable
 from dccd.application.operations.chart import Chart
 from dccd.application.operations.check import WINDOWS_DEFAULT, CheckParams, check, checkable
@@ -387,6 +389,10 @@ class Service:
                 end_ns=asked.end_ns,
             )
             return Submission(run_id, "started")
+        if run.operation == "adopt":
+            before = AdoptParams.model_validate(run.params)
+            file = None if before.config_file is None else Path(before.config_file)
+            return await self.adopt(Path(before.folder), file)
         if run.operation == "check" and run.dataset is not None:
             return await self.check(DatasetId.parse(run.dataset), **run.params)
         if run.operation == "audit" and run.dataset is not None:
@@ -556,6 +562,50 @@ class Service:
         if unsaved is not None:
             raise unsaved
 
+    # --- what the dccd 3 package collected --------------------------------------------------------
+
+    async def plan_adoption(self, folder: Path, config_file: Path | None = None) -> AdoptPlan:
+        """What there is to take over from a folder of the dccd 3 package; nothing is stored.
+
+        Raises
+        ------
+        UsageError
+            It is none, or it and the data folder lie one in the other.
+        ConfigError
+            The package's configuration cannot be read.
+        """
+        return await asyncio.to_thread(plan_adoption, _adopt_params(folder, config_file), self.config)
+
+    async def adopt(self, folder: Path, config_file: Path | None = None) -> Submission:
+        """Take over a folder of the dccd 3 package, as a run; nothing in it is changed.
+
+        What was taken over before is found to be the same; what was stopped goes on.
+
+        Parameters
+        ----------
+        config_file : Path or None
+            The package's configuration, if its settings and jobs are to be added to ours.
+
+        Raises
+        ------
+        UsageError, ConfigError
+            As :meth:`plan_adoption`.
+        """
+        await self.ready()
+        params = _adopt_params(folder, config_file)
+        listing = await asyncio.to_thread(checked, params, self.config)
+
+        async def take_config() -> ConfigReport:
+            assert config_file is not None
+            self.config, report = await asyncio.to_thread(adopt_config, config_file, self.config)
+            return report
+
+        async def work(told: Told) -> dict[str, Any]:
+            take = None if config_file is None else take_config
+            return await adopt(listing, store=self.store, told=told, events=self.events, take_config=take)
+
+        return await self.scheduler.submit_work(new_work_run("adopt", params), work)
+
     # --- settings ---------------------------------------------------------------------------------
 
     async def change_settings(self, changes: Mapping[str, Any]) -> AppConfig:
@@ -571,3 +621,7 @@ class Service:
 
         self.config = await asyncio.to_thread(save_changes, self.config, changes)
         return self.config
+
+
+def _adopt_params(folder: Path, config_file: Path | None) -> AdoptParams:
+    return AdoptParams(folder=str(folder), config_file=None if config_file is None else str(config_file))

@@ -41,6 +41,8 @@ class Adoption:
     stopped : callable
         Asked between pages; what was taken until then is kept.
     progress : callable (rows_read, rows_in_all, rows_stored)
+    adopted : callable (dataset, words)
+        Told of each dataset once it is done.
     """
 
     def __init__(
@@ -51,10 +53,11 @@ class Adoption:
         *,
         stopped: Callable[[], bool],
         progress: Callable[[int, int, int], None],
+        adopted: Callable[[str, str], None] = lambda *_: None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._listing, self._store, self._run_id = listing, store, run_id
-        self._stopped, self._progress = stopped, progress
+        self._stopped, self._progress, self._adopted = stopped, progress, adopted
         self._now_ns = clock()
         self._total = self._read = 0
         self._state = OldState()
@@ -123,6 +126,7 @@ class Adoption:
             for column, count in sorted(foreign.items()):
                 target.found.notes.append(f"the column {column} of {count} file(s) means nothing here")
             self.report.datasets.append(target.found)
+            self._adopted(target.found.dataset, _words(target.found))
         self._note_what_was_dropped(old, [target.found for target in targets])
 
     def _adopt_file(self, old: OldDataset, path: Path, targets: list[_Target]) -> None:
@@ -261,3 +265,11 @@ def _doubted(store: Store, dataset: DatasetId) -> IntervalSet:
         return IntervalSet()
     causes = {GapCause.MAYBE_OPEN, GapCause.DIFFERS}
     return IntervalSet((gap.start_ns, gap.end_ns) for gap in gaps if gap.cause in causes)
+
+
+def _words(found: Adopted) -> str:
+    left_out = sum(found.rows_left_out.values())
+    parts = [f"{found.rows_stored:,} of {found.rows_read:,} rows stored"]
+    parts += [f"{found.rows_differing:,} differ from what is here"] if found.rows_differing else []
+    parts += [f"{left_out:,} cannot be stored"] if left_out else []
+    return ", ".join(parts) + "."
