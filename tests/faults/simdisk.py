@@ -63,9 +63,8 @@ class SimDisk:
         self._clock = count(1_700_000_000_000_000_000, 1_000_000)
         self._names: dict[str, Inode | None] = {}  # None is a folder
         self._durable: dict[str, Inode | None] = {}
-        self._pending: list[
-            tuple[str, Inode | None, bool]
-        ] = []  # path, what it is from then on, present or not
+        # Each change of names in its parts: path, what it is from then on, present or not.
+        self._pending: list[list[tuple[str, Inode | None, bool]]] = []
         self._display: dict[str, str] = {}  # names as they were given; NTFS keeps their case
         self._locked: set[str] = set()
         self._databases: dict[str, tuple[str, sqlite3.Connection]] = {}
@@ -99,6 +98,7 @@ class SimDisk:
             self._refuse_open(path)
         self._drop(self._key(source))
         self._set(target, inode)
+        self._pending[-2:] = [self._pending[-2] + self._pending[-1]]  # no file system does a half of it
 
     def remove(self, path: Path) -> None:
         self._call(f"remove {path.name}")
@@ -119,6 +119,12 @@ class SimDisk:
         self._call(f"mkdir {path.name}")
         self._set(path, None)
         self.sync_folder(path.parent)
+
+    def remove_folder(self, path: Path) -> None:
+        key = self._key(path)
+        if key in self._names and not self.entries(path):
+            self._call(f"rmdir {path.name}")
+            self._drop(key)
 
     def entries(self, path: Path) -> list[Entry]:
         self._alive()
@@ -141,7 +147,9 @@ class SimDisk:
         if self.ntfs or self.ignore_folder_sync:
             return
         key = self._key(path).rstrip("/")
-        self._settle([item for item in self._pending if item[0].rpartition("/")[0] == key])
+        self._settle(
+            [change for change in self._pending if any(part[0].rpartition("/")[0] == key for part in change)]
+        )
 
     def lock(self, path: Path) -> SimLock | None:
         self._alive()
@@ -216,8 +224,8 @@ class SimDisk:
             if self.ntfs:
                 kept = self._pending[: rng.randrange(len(self._pending) + 1)]
             else:
-                kept = [item for item in self._pending if rng.random() < 0.5]
-            for key, inode, present in kept:
+                kept = [change for change in self._pending if rng.random() < 0.5]
+            for key, inode, present in (part for change in kept for part in change):
                 if present:
                     names[key] = inode
                 else:
@@ -296,20 +304,20 @@ class SimDisk:
         key = self._key(path)
         self._display[key] = path.name
         self._names[key] = inode
-        self._pending.append((key, inode, True))
+        self._pending.append([(key, inode, True)])
 
     def _drop(self, key: str) -> None:
         del self._names[key]
-        self._pending.append((key, None, False))
+        self._pending.append([(key, None, False)])
 
-    def _settle(self, items: list[tuple[str, Inode | None, bool]]) -> None:
-        for item in items:
-            self._pending.remove(item)
-            key, inode, present = item
-            if present:
-                self._durable[key] = inode
-            else:
-                self._durable.pop(key, None)
+    def _settle(self, changes: list[list[tuple[str, Inode | None, bool]]]) -> None:
+        for change in changes:
+            self._pending.remove(change)
+            for key, inode, present in change:
+                if present:
+                    self._durable[key] = inode
+                else:
+                    self._durable.pop(key, None)
 
     def _entry(self, name: str, inode: Inode | None) -> Entry:
         if inode is None:

@@ -11,6 +11,8 @@
     │   ├── InvalidRange
     │   ├── UnknownDataset
     │   ├── UnknownRun
+    │   ├── UnknownTrash
+    │   ├── DatasetBusy         retryable: something writes to it
     │   ├── NoCapability        the exchange does not offer it
     │   └── ConfigError
     ├── ExchangeError           the exchange, or the way to it
@@ -112,6 +114,19 @@ class UnknownRun(UsageError):
     """No run has this id."""
 
     code = "unknown_run"
+
+
+class UnknownTrash(UsageError):
+    """Nothing with this id lies in the trash."""
+
+    code = "unknown_trash"
+
+
+class DatasetBusy(UsageError):
+    """Something writes to the dataset, which it has to be left in peace for."""
+
+    code = "dataset_busy"
+    retryable = True
 
 
 class NoCapability(UsageError):

@@ -128,6 +128,29 @@ class CoverageDb:
                 found[cause] = found.get(cause, IntervalSet()) | intervals
         return found
 
+    def records(self, dataset: DatasetId) -> dict[tuple[What, str], IntervalSet]:
+        """All that is known of the dataset, by kind and cause."""
+        return {key: intervals for key, intervals in self._of(dataset) if intervals}
+
+    def forget(self, dataset: DatasetId) -> None:
+        """Take out all that is known of the dataset; durable when this returns.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            Nothing was taken out.
+        """
+        with self._mutex, in_words(f"forgetting what was asked and covered of {dataset}"):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.execute("DELETE FROM intervals WHERE dataset = ?", (str(dataset),))
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._sets.pop(dataset, None)
+
     def add(self, dataset: DatasetId, what: What, intervals: IntervalSet, cause: str = "") -> None:
         """Record intervals; durable when this returns.
 

@@ -123,6 +123,10 @@ class FileSystem(Protocol):
         """Make a folder and what it lies in, each name durable."""
         ...
 
+    def remove_folder(self, path: Path) -> None:
+        """Remove a folder with nothing in it; one that is missing or holds something is left as it is."""
+        ...
+
     def entries(self, path: Path) -> list[Entry]:
         """What lies in a folder, in no order; nothing when there is no such folder."""
         ...
@@ -310,6 +314,14 @@ class RealFileSystem:
                 reason = f"{path} is a file, not a folder"
                 raise NotADirectoryError(errno.ENOTDIR, reason, os.fspath(path)) from None
         self.sync_folder(path.parent)
+
+    def remove_folder(self, path: Path) -> None:
+        """See :meth:`FileSystem.remove_folder`."""
+        try:
+            os.rmdir(_native(path))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
     def entries(self, path: Path) -> list[Entry]:
         """See :meth:`FileSystem.entries`."""

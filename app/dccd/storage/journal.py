@@ -109,6 +109,11 @@ class Journal:
         return self._file.size
 
     @property
+    def seq(self) -> int:
+        """Number of its last frame."""
+        return self._seq
+
+    @property
     def usable(self) -> bool:
         """Whether it takes pages; after a failed sync or close it does not, and can still be read."""
         return self._broken is None

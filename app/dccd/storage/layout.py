@@ -43,6 +43,11 @@ class Layout:
         return self.state / "quarantine"
 
     @property
+    def trash(self) -> Path:
+        """What was deleted and can be had back."""
+        return self.state / "trash"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that works on the folder."""
         return self.state / "lock"

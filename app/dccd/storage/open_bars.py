@@ -27,6 +27,11 @@ class OpenBars:
             rows = {**self._rows.get(frame.dataset, {}), **states}
             self._rows[frame.dataset] = dict(sorted(rows.items(), key=lambda item: str(item[0]))[-_MOST:])
 
+    def forget(self, dataset: DatasetId) -> None:
+        """The dataset was deleted."""
+        with self._mutex:
+            self._rows.pop(dataset, None)
+
     def rows(self, dataset: DatasetId) -> pa.Table | None:
         """The bars by time, None when there are none."""
         with self._mutex:

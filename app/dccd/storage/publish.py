@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pyarrow as pa
 
@@ -115,6 +115,69 @@ class Publisher:
             self._unpublished.retire()
             if refused is not None:
                 raise refused
+
+    def absorb(self, other: FileInfo) -> None:
+        """Make a file that lies elsewhere in the data folder part of its period's file, durably.
+
+        The caller holds the dataset's :meth:`turn`, and removes the other file. Twice is as good as once.
+
+        Parameters
+        ----------
+        other : FileInfo
+            Its path says where it lies.
+
+        Raises
+        ------
+        UnreadablePeriodFile
+            It is damaged; nothing has changed.
+        SharingViolation
+            Another program holds the period's file open (Windows); nothing has changed.
+        DiskFull, StorageError
+            Nothing has changed.
+        """
+        dataset, period = other.footer.dataset, other.period
+        with file_units(self._fs, self._layout, other) as units:
+            for unit in units:  # whichever fails below is not this one
+                unit.load()
+        old = self._catalog.current(dataset, period)
+        try:
+            info = self._write_both(old, other)
+        except UnreadablePeriodFile as error:
+            assert old is not None, "the other one can be read"
+            self._quarantine(old, error)
+            info = self._write_both(None, other)
+        self._catalog.put(info)
+
+    def _write_both(self, old: FileInfo | None, other: FileInfo) -> FileInfo:
+        dataset, period = other.footer.dataset, other.period
+        infos = [other] if old is None else [old, other]
+        alive = self._unpublished.journal_ids()
+        applied: dict[str, int] = {}
+        replaced = NOTHING_REPLACED
+        for info in infos:
+            replaced |= info.footer.replaced
+            for journal in info.footer.applied.keys() & alive:
+                applied[journal] = max(info.footer.applied[journal], applied.get(journal, 0))
+        contents = Contents(
+            dataset,
+            period,
+            IntervalSet(item for info in infos for item in info.footer.covered),
+            applied,
+            tuple(sorted({source for info in infos for source in info.footer.sources})),
+            replaced,
+        )
+
+        def tables() -> Generator[pa.Table, None, None]:
+            with ExitStack() as stack:
+                units = [
+                    unit
+                    for info in infos
+                    for unit in stack.enter_context(file_units(self._fs, self._layout, info))
+                ]
+                yield from merged(dataset.data_type, units, *us_bounds(*period.interval))
+
+        with closing(tables()) as rows:
+            return write_period_file(self._fs, self._layout, contents, rows)
 
     def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:
         frames = [item.frame for item in due]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from dccd.storage.journal import SUFFIX, Journal
 from dccd.storage.journal_holes import put_holes_aside
 from dccd.storage.layout import Layout
 from dccd.storage.quarantine import Problem, Quarantine
+from dccd.storage.trash_entry import Buried, look
 from dccd.storage.unpublished import Unpublished
 
 _ASKED_ANEW = (
@@ -62,8 +63,10 @@ class Recovery:
         coverage: CoverageDb,
         faults: FileFaults,
         unpublished: Unpublished,
+        resume_trash: Callable[[], None],
     ) -> None:
         self._fs, self._layout, self._quarantine = fs, layout, quarantine
+        self._resume_trash = resume_trash
         self._catalog, self._coverage, self._faults = catalog, coverage, faults
         self._unpublished = unpublished
         self._turn = threading.Lock()
@@ -111,30 +114,37 @@ class Recovery:
     def _recover(self) -> None:
         self._at("clearing unfinished files")
         clear_tmp(self._fs, self._layout)
+        with in_words("looking into the trash"):
+            buried = Buried(look(self._fs, self._layout))
         self._at("comparing files with the index")
         differences = self._catalog.refresh(partial(self._at, "reading files that the index does not know"))
         self._at("reading journals")
-        holed = scan_journals(self._fs, self._layout, self._quarantine, self._catalog, self._unpublished)
+        holed = scan_journals(
+            self._fs, self._layout, self._quarantine, self._catalog, self._unpublished, buried
+        )
         for dataset in self._catalog.datasets():
             epoch = max(info.footer.replaced.epoch for info in self._catalog.files(dataset))
             self._unpublished.note_epoch(dataset, epoch)
         for journal in holed:
             put_holes_aside(journal, self._quarantine, self._coverage, self._covered)
         self._at("recording what is gone")
-        self._record(differences)
+        self._record(differences, buried)
         if self._coverage.incomplete:
             known = {*self._catalog.datasets(), *self._unpublished.datasets()}
             if known:
                 self._quarantine.problems.append(Problem(_ASKED_ANEW))
             ask_for_what_is_covered(self._coverage, {each: self._covered(each) for each in known})
         self._unpublished.retire()  # those that died between their last file and their own end
+        self._resume_trash()
 
-    def _record(self, differences: Differences) -> None:
+    def _record(self, differences: Differences, buried: Buried) -> None:
         """What files do not hold any more is lost, unless journals have it; what they hold again is not."""
         for dataset, infos in _by_dataset(differences.found).items():
             self._faults.back(dataset, _union(infos))
         dropped = list(differences.aside)
-        for dataset, infos in _by_dataset(differences.gone.values()).items():
+        dropped += [path for path, info in differences.gone.items() if buried.holds(info)]
+        gone = [info for info in differences.gone.values() if not buried.holds(info)]
+        for dataset, infos in _by_dataset(gone).items():
             lost = _union(infos) - self._covered(dataset)
             if not lost or self._faults.gone(dataset, lost, infos[0].path):
                 dropped += [info.path for info in infos]
@@ -168,7 +178,12 @@ def _union(infos: Iterable[FileInfo]) -> IntervalSet:
 
 
 def scan_journals(
-    fs: FileSystem, layout: Layout, quarantine: Quarantine, catalog: Catalog, unpublished: Unpublished
+    fs: FileSystem,
+    layout: Layout,
+    quarantine: Quarantine,
+    catalog: Catalog,
+    unpublished: Unpublished,
+    buried: Buried,
 ) -> list[Journal]:
     """Find the pages that earlier processes left; returns the journals that have more than pages in them."""
     holed: list[Journal] = []
@@ -183,6 +198,9 @@ def scan_journals(
             continue
         if journal.holes:
             holed.append(journal)
+        journal.frames = [
+            frame for frame in journal.frames if not buried.has_frame(frame.dataset, journal.id, frame.seq)
+        ]
         unpublished.recover(journal, catalog.get)
     return holed
 

@@ -33,6 +33,7 @@ from dccd.storage.layout import Layout
 from dccd.storage.period_file import parquet_options, read_file_info, row_groups
 from dccd.storage.reader import read_rows
 from dccd.storage.schema import arrow_schema
+from dccd.storage.trash_entry import Buried, look
 from dccd.storage.unpublished import Due
 
 Engine = Literal["pyarrow", "polars", "duckdb"]
@@ -135,6 +136,7 @@ def _dataset(exchange: str, symbol: str, span_or_type: str, depth: int | None) -
 
 def _frames(fs: FileSystem, layout: Layout, dataset: DatasetId, stack: ExitStack) -> Iterator[Frame]:
     """The dataset's pages in all journals; one that disappears meanwhile has been published."""
+    buried = Buried(look(fs, layout))
     for entry in fs.entries(layout.journals):
         if not entry.name.endswith(SUFFIX):
             continue
@@ -143,7 +145,13 @@ def _frames(fs: FileSystem, layout: Layout, dataset: DatasetId, stack: ExitStack
         except (FileNotFoundError, CorruptFile):
             continue
         stack.callback(journal.close)
-        yield from (frame for frame in journal.frames if frame.dataset == dataset and not frame.provisional)
+        yield from (
+            frame
+            for frame in journal.frames
+            if frame.dataset == dataset
+            and not frame.provisional
+            and not buried.has_frame(dataset, journal.id, frame.seq)
+        )
 
 
 def _files(fs: FileSystem, layout: Layout, dataset: DatasetId) -> dict[Period, Path]:

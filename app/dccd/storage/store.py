@@ -39,6 +39,8 @@ from dccd.storage.recovery import Recovery, RecoveryProgress
 from dccd.storage.relocate import finish_interrupted
 from dccd.storage.room import Room, hard_floor_bytes
 from dccd.storage.stream_log import StreamLog
+from dccd.storage.trash import Trash
+from dccd.storage.trash_entry import TrashEntry
 from dccd.storage.unpublished import Unpublished
 from dccd.storage.verify import Finding, Verifier, VerifyReport
 
@@ -69,6 +71,20 @@ class Store:
         self._faults = FileFaults(layout, self._quarantine, self._coverage)
         self._catalog = Catalog(fs, layout, self._faults)
         self._holdings = Holdings(self._catalog, self._coverage, self._faults, self.unpublished)
+        self._publisher = Publisher(
+            fs, layout, self._catalog, self._coverage, self.unpublished, self._catalog.put_aside
+        )
+        self._trash = Trash(
+            fs,
+            layout,
+            self._catalog,
+            self._coverage,
+            self._faults,
+            self.unpublished,
+            self._publisher,
+            self._quarantine,
+            clock,
+        )
         self._recovery = Recovery(
             fs,
             layout,
@@ -77,9 +93,7 @@ class Store:
             self._coverage,
             self._faults,
             self.unpublished,
-        )
-        self._publisher = Publisher(
-            fs, layout, self._catalog, self._coverage, self.unpublished, self._catalog.put_aside
+            self._trash.resume,
         )
         self._verifier = Verifier(
             fs, layout, self._catalog, self._coverage, self.unpublished, self._publisher, self._faults.damaged
@@ -512,6 +526,72 @@ class Store:
             return self._verifier.mend(dataset, finding)
         finally:
             self.changed(dataset)
+
+    def delete(self, dataset: DatasetId) -> TrashEntry:
+        """Move a dataset to the trash, from where it can be had back until that is emptied.
+
+        What is in journals only is published first. Files are renamed, none is copied. A deletion that is cut
+        short is undone, at the next start at the latest.
+
+        Raises
+        ------
+        UnknownDataset
+            Nothing is known of it.
+        DatasetBusy
+            It is being written to, or another program holds one of its files open (Windows).
+        StorageError
+            The disk refused; the dataset is as it was.
+        """
+        self.recover()
+        self._holdings.require(dataset)
+        try:
+            return self._trash.delete(dataset)
+        finally:
+            self.changed(dataset)
+
+    def restore(self, entry_id: str) -> TrashEntry:
+        """Put a deleted dataset back; what was stored of it since and what was deleted become one.
+
+        Raises
+        ------
+        UnknownTrash
+            No such entry.
+        StorageError
+            The disk refused. What was put back until then stays; do it again for the rest.
+        """
+        self.recover()
+        entry = None
+        try:
+            entry = self._trash.restore(entry_id)
+        finally:
+            self._holdings.changed(None if entry is None else entry.dataset)
+        return entry
+
+    def trash(self) -> list[TrashEntry]:
+        """What can be restored, the oldest first.
+
+        Raises
+        ------
+        StorageError
+            The disk refused.
+        """
+        return self._trash.entries()
+
+    def empty_trash(self, before_ns: int | None = None) -> list[TrashEntry]:
+        """Remove for good what was deleted before an instant, or all of it.
+
+        Returns
+        -------
+        list of TrashEntry
+            What was removed.
+
+        Raises
+        ------
+        StorageError
+            The disk refused; the rest is removed the next time.
+        """
+        self.recover()
+        return self._trash.empty(before_ns)
 
     def room(self, soft_floor_bytes: int = 0) -> Room:
         """Room on the disk; `soft_floor_bytes` is what a person wants kept free.

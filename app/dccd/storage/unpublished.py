@@ -91,6 +91,11 @@ class Unpublished:
                 max(frame.max_us for frame in frames),
             )
 
+    def sequences(self) -> dict[str, int]:
+        """Of each journal that still exists, the number of its last frame."""
+        with self._mutex:
+            return {journal.id: journal.seq for journal in self._journals.values()}
+
     def journal_ids(self) -> set[str]:
         """All journals that still exist."""
         with self._mutex:

@@ -90,6 +90,8 @@ STATUS: Mapping[str, HTTPStatus] = {
     "unknown_symbol": HTTPStatus.NOT_FOUND,
     "unknown_dataset": HTTPStatus.NOT_FOUND,
     "unknown_run": HTTPStatus.NOT_FOUND,
+    "unknown_trash": HTTPStatus.NOT_FOUND,
+    "dataset_busy": HTTPStatus.CONFLICT,
     "exchange": HTTPStatus.BAD_GATEWAY,
     "network": HTTPStatus.BAD_GATEWAY,
     "exchange_unavailable": HTTPStatus.BAD_GATEWAY,
