@@ -17,9 +17,30 @@ from dccd.domain.records import Columns
 from dccd.domain.span import Span
 from dccd.domain.timeutils import HOUR_NS, S_NS
 from dccd.domain.types import DataType, Market, Mode
-from dccd.sources.base import ByCursor, ById, ByWindow, Listing, Response, Snapshot, Source, Target
+from dccd.sources.base import (
+    ByCursor,
+    ById,
+    ByTile,
+    ByTime,
+    ByWindow,
+    History,
+    Listing,
+    Response,
+    Snapshot,
+    Source,
+    Target,
+)
 from dccd.transport.http import IN_FLIGHT, HttpTransport
-from dccd.transport.paginate import FetchedPage, IdHistory, by_cursor, by_id, by_window, finite
+from dccd.transport.paging import (
+    FetchedPage,
+    IdHistory,
+    by_cursor,
+    by_id,
+    by_tile,
+    by_time,
+    by_window,
+    finite,
+)
 from dccd.transport.retry import Backoff, Sleep
 
 __all__ = ["BoundSource", "Estimate", "FetchedPage"]
@@ -247,7 +268,8 @@ class BoundSource:
             self._earliest[dataset] = found
         return self._earliest[dataset].ts_ns
 
-    async def _first(self, target: Target, history: ByWindow | ById | ByCursor, now_ns: int) -> _First | None:
+    async def _first(self, target: Target, history: History, now_ns: int) -> _First | None:
+        assert not isinstance(history, Snapshot)
         if isinstance(history, ById):
             oldest = await IdHistory(self._http.fetch, target, history).oldest()
             # Ids count from 0 or 1: where the oldest is another, older rows were, and are served no more.
@@ -259,7 +281,7 @@ class BoundSource:
             page = await self._http.fetch(request, lambda response: history.parse(target, response, cursor))
             columns = page.columns
         elif history.first is None:
-            return _First(0, proven=True)
+            return _First(target.instrument.listed_ns or 0, proven=True)
         else:
             columns = await self._http.fetch(
                 history.first(target), lambda response: history.parse(target, response)
@@ -309,6 +331,10 @@ class BoundSource:
             pages = by_window(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
         elif isinstance(history, ById):
             pages = by_id(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
+        elif isinstance(history, ByTime):
+            pages = by_time(self._http.fetch, target, history, start_ns, end_ns)
+        elif isinstance(history, ByTile):
+            pages = by_tile(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
         else:
             pages = by_cursor(self._http.fetch, target, history, start_ns, end_ns)
         async with aclosing(pages):
@@ -362,6 +388,14 @@ class BoundSource:
             rows = rows * todo.length_ns // (counted.length_ns or 1)
             requests = len(todo) + rows // history.rows
             request = history.request(target, 0, history.rows)
+        elif isinstance(history, ByTile):
+            rows = sum(round((end - start) / S_NS / history.every_s) for start, end in todo)
+            requests = len(todo) + rows // max(1, history.rows - 1)
+            request = history.request(target, 0, S_NS, history.rows)
+        elif isinstance(history, ByTime):
+            rows = sum(round((end - start) / S_NS / history.typical_s) for start, end in todo)
+            requests = 2 * len(todo) + rows // history.rows
+            request = history.request(target, 0, S_NS, history.rows)
         elif isinstance(history, ByCursor):
             rows = sum(round((end - start) / S_NS / history.typical_s) for start, end in todo)
             requests = sum(1 + round((e - s) / S_NS / history.typical_s) // history.rows for s, e in todo)

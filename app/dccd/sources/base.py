@@ -2,12 +2,14 @@
 
 A :class:`Source` says how an exchange is asked; everything generic (sending, budgets, retries, paging,
 coverage) lives once, in ``transport`` and ``application.bound_source``. For each data type a source picks
-one of four ways of paging:
+one of six ways of paging:
 
 ===================  ============================================================================
 :class:`ByWindow`    the pages' time windows are known beforehand: bars, open interest
 :class:`ById`        rows carry rising ids, a page starts at any id: trades
-:class:`ByCursor`    each answer says where the next page starts, in either direction
+:class:`ByCursor`    each answer says where the next page starts
+:class:`ByTime`      rows by time alone, many of one instant: trades
+:class:`ByTile`      few rows at unknown times: funding
 :class:`Snapshot`    the state of now, one page: order book
 ===================  ============================================================================
 """
@@ -22,6 +24,7 @@ from dccd.domain.errors import ExchangeError
 from dccd.domain.instrument import Instrument
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
+from dccd.domain.timeutils import MS_NS
 from dccd.domain.types import DataType, Market
 
 
@@ -143,13 +146,13 @@ class ById:
     ----------
     request : callable (target, first_id, limit) -> Request
         For the rows from `first_id` on, in order, none left out.
-    request_at : callable (target, start_ns, end_ns, limit) -> Request
-        For the first rows of a window no longer than `window_s`.
     latest : callable (target) -> Request
         For the newest row (the last of the answer).
     parse : callable (target, response) -> Columns
     rows : int
         Rows of a page at most.
+    request_at : callable (target, start_ns, end_ns, limit) -> Request, or None
+        For the first rows of a window no longer than `window_s`; None where only ids can be asked for.
     window_s : int
         Longest window of `request_at`, in seconds.
     settle_s : float
@@ -159,10 +162,10 @@ class ById:
     """
 
     request: Callable[[Target, int, int], Request]
-    request_at: Callable[[Target, int, int, int], Request]
     latest: Callable[[Target], Request]
     parse: Callable[[Target, Response], Columns]
     rows: int
+    request_at: Callable[[Target, int, int, int], Request] | None = None
     window_s: int = 3600
     settle_s: float = 10.0
     aggregated: bool = False
@@ -203,7 +206,70 @@ class Snapshot:
     parse: Callable[[Target, Response], Columns]
 
 
-History = ByWindow | ById | ByCursor | Snapshot
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByTime:
+    """History asked for by time, oldest first, where a full page may end in the middle of an instant.
+
+    Attributes
+    ----------
+    request : callable (target, start_ns, end_ns, limit) -> Request
+        For the first `limit` rows with ``start_ns <= ts < end_ns``.
+    parse : callable (target, response) -> Columns
+        Rows in order of ``ts``.
+    rows : int
+        Rows of a page at most.
+    typical_s : float
+        Time between two rows, for estimates.
+    request_more : callable (target, ts_ns, offset, limit) -> Request, or None
+        For the rows of the instant that begins at `ts_ns`, but for the first `offset`; None where an
+        instant with more rows than a page cannot be had whole.
+    first : callable (target) -> Request, or None
+        Whose first row is the earliest there is, or earlier by less than a day.
+    resolution_ns : int
+        How finely times can be asked for: an instant is that long.
+    settle_s : float
+        Rows younger than this may not be listed yet.
+    """
+
+    request: Callable[[Target, int, int, int], Request]
+    parse: Callable[[Target, Response], Columns]
+    rows: int
+    typical_s: float
+    request_more: Callable[[Target, int, int, int], Request] | None = None
+    first: Callable[[Target], Request] | None = None
+    resolution_ns: int = MS_NS
+    settle_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByTile:
+    """History of few rows, never closer than `every_s`, asked for by windows that a page should hold.
+
+    Attributes
+    ----------
+    request : callable (target, start_ns, end_ns, limit) -> Request
+        For the rows with ``start_ns <= ts < end_ns``; the exchange may give `limit` of them, from either end.
+    parse : callable (target, response) -> Columns
+        Rows in order of ``ts``.
+    rows : int
+        Rows of a page at most.
+    every_s : float
+        Least time between two rows; where it is less at times, windows are halved.
+    first : callable (target) -> Request, or None
+        Whose first row is the earliest there is, or earlier by less than a day.
+    settle_s : float
+        Rows younger than this may not be listed yet.
+    """
+
+    request: Callable[[Target, int, int, int], Request]
+    parse: Callable[[Target, Response], Columns]
+    rows: int
+    every_s: float
+    first: Callable[[Target], Request] | None = None
+    settle_s: float = 60.0
+
+
+History = ByWindow | ById | ByCursor | ByTime | ByTile | Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,9 @@ from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import MINUTE_NS, S_NS
 from dccd.domain.types import InstrumentType, Market
 from dccd.sources.base import ByCursor, ById, ByWindow, Page, Request, Response, Target
-from dccd.transport.paginate import (
-    FetchedPage,
-    IdHistory,
-    by_cursor,
-    by_id,
-    by_window,
-    finite,
-    in_order,
-    windows,
-)
+from dccd.transport.paging import FetchedPage, IdHistory, by_cursor, by_id, by_window, finite
+from dccd.transport.paging.by_window import windows
+from dccd.transport.paging.pages import in_order
 
 PAIR = Instrument("x", Symbol("BTC", "USDT"), "BTCUSDT", Market.SPOT, InstrumentType.SPOT)
 BARS = Target(PAIR, Span.parse("1m"))
@@ -478,7 +471,13 @@ async def test_a_cursor_that_repeats_is_an_error() -> None:
         await collected(by_cursor(ask, TRADES, history, 0, 9))
 
 
-async def test_an_empty_page_that_goes_on_is_an_error() -> None:
-    ask, history = cursors({"a": ([], "b"), "b": ([3], None)})
-    with pytest.raises(MalformedPayload, match="empty page"):
-        await collected(by_cursor(ask, TRADES, history, 0, 9))
+async def test_an_empty_page_that_goes_on_is_passed_over_and_proves_nothing() -> None:
+    ask, history = cursors({"a": ([1], "b"), "b": ([], "c"), "c": ([3], None)})
+    rows, covered, pages = await collected(by_cursor(ask, TRADES, history, 0, 10))
+    assert rows == [1, 3]
+    assert covered == IntervalSet.of(0, 10)
+    assert [page.covered for page in pages] == [
+        IntervalSet.of(0, 1),
+        IntervalSet(),
+        IntervalSet.of(1, 10),
+    ]

@@ -1,0 +1,69 @@
+"""Pages asked for by time, each from the instant on that the one before may have cut."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import AsyncGenerator
+
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.records import Columns
+from dccd.sources.base import ByTime, Target
+from dccd.transport.paging.pages import Ask, FetchedPage, cut, joined, times, within
+
+
+async def by_time(
+    ask: Ask, target: Target, history: ByTime, start_ns: int, end_ns: int
+) -> AsyncGenerator[FetchedPage, None]:
+    """Rows of ``[start_ns, end_ns)``; the caller has made sure that `end_ns` has settled.
+
+    The rows of a page's last instant are held back and asked for again with the next page, so that each
+    instant is emitted whole, even where the exchange has made its pages smaller without a word. The end is
+    believed when two answers have nothing more. An instant with more rows than can be had is emitted as far
+    as it goes, and not covered.
+    """
+
+    async def rows_from(at_ns: int) -> Columns:
+        request = history.request(target, at_ns, end_ns, history.rows)
+        return within(await ask(request, lambda response: history.parse(target, response)), at_ns, end_ns)
+
+    at_ns = start_ns
+    witnesses = 0  # answers that had nothing from here on
+    while at_ns < end_ns:
+        page = await rows_from(at_ns)
+        ts = times(page)
+        if not ts:
+            witnesses += 1
+            if witnesses == 2:
+                yield FetchedPage(page, 0, IntervalSet.of(at_ns, end_ns))
+                return
+            continue
+        instant_ns = ts[-1] - ts[-1] % history.resolution_ns  # the last of the page
+        upto_ns = next_ns = instant_ns + history.resolution_ns
+        is_full = len(ts) >= history.rows
+        if ts[0] < instant_ns:
+            page, upto_ns, next_ns = cut(page, 0, bisect_left(ts, instant_ns)), instant_ns, instant_ns
+        elif is_full and history.request_more is not None:
+            page = await _rest_of(ask, target, history, page, instant_ns)
+        elif is_full:
+            upto_ns = instant_ns
+        covered = IntervalSet.of(at_ns, min(upto_ns, end_ns))
+        yield FetchedPage(page, len(times(page)), covered, str(next_ns))
+        at_ns, witnesses = next_ns, 0 if is_full else 1
+
+
+async def _rest_of(ask: Ask, target: Target, history: ByTime, page: Columns, instant_ns: int) -> Columns:
+    """All rows of an instant of which `page` has the first."""
+    assert history.request_more is not None
+    parts = [page]
+    offset = len(times(page))
+    while True:
+        request = history.request_more(target, instant_ns, offset, history.rows)
+        more = within(
+            await ask(request, lambda response: history.parse(target, response)),
+            instant_ns,
+            instant_ns + history.resolution_ns,
+        )
+        parts.append(more)
+        offset += len(times(more))
+        if len(times(more)) < history.rows:
+            return joined(parts)
