@@ -3,70 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from dccd.domain.timeutils import MS_NS, parse_time
-from dccd.interfaces.cli.main import run
+from tests.e2e.command_line import HOURLY, Dccd, wait_for
 from tests.exchanges.binance import BinanceStandIn
-from tests.exchanges.engine import Fault, Request, Response, in_thread
-
-NOW_MS = parse_time("2024-03-01T12:20:00Z") // MS_NS
-HOURLY = ("binance", "BTC/USDT", "--span", "1h")
-
-Dccd = Callable[..., int]
-
-
-@pytest.fixture
-def exchange() -> Iterator[BinanceStandIn]:
-    stand_in = BinanceStandIn(now_ms=NOW_MS, trades_per_s=1)
-    with in_thread(stand_in):
-        yield stand_in
-
-
-@pytest.fixture
-def places(exchange: BinanceStandIn, tmp_path: Path) -> list[str]:
-    config = tmp_path / "config.toml"
-    config.write_text(exchange.config)
-    return ["--config", str(config), "--data-path", str(tmp_path / "data")]
-
-
-@pytest.fixture
-def dccd(places: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Dccd:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    (tmp_path / "run").mkdir(mode=0o700)
-    return lambda *arguments: run([*arguments, *places])
-
-
-@pytest.fixture
-def start_dccd(places: list[str], dccd: Dccd) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start the command as a process of its own; what still runs at the end is killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dccd", *arguments, *places],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"DISPLAY": "", "WAYLAND_DISPLAY": ""},
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+from tests.exchanges.engine import Fault, Request, Response
 
 
 def test_download_read_and_export(
@@ -192,7 +141,7 @@ def test_ctrl_c_loses_nothing(
     exchange.latency_s = 0.2
     command = ("backfill", "binance", "BTC/USDT", "--span", "1m", "--start", "2023-06-01")
     process = start_dccd(*command)
-    _wait_for(lambda: exchange.count("/api/v3/klines") > 40)
+    wait_for(lambda: exchange.count("/api/v3/klines") > 40)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
@@ -283,10 +232,3 @@ def test_output_that_cannot_be_written_is_an_error(dccd: Dccd, places: list[str]
         )
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == ["dccd: No space left on device: writing the output failed"]
-
-
-def _wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

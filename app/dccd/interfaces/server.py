@@ -19,6 +19,8 @@ from dccd.interfaces.api.context import Context, Hooks
 from dccd.interfaces.api.runtime_file import remove_runtime_file, write_runtime_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import ASGIApp
 
     from dccd.application.service import Service
@@ -72,7 +74,13 @@ class LocalServer(Hooks):
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]), name="dccd-api")
         await self._begun(self._server, self._serving, listening)
         write_runtime_file(self._service.data_path, self.url, self.secret)
+        self._service.on_moved.append(self._follow)
         return self.url
+
+    def _follow(self, old_data_path: Path) -> None:
+        """The data is in another folder now: be found by that one."""
+        remove_runtime_file(old_data_path)
+        write_runtime_file(self._service.data_path, self.url, self.secret)
 
     async def _begun(self, server: _Server, serving: asyncio.Task[None], listening: socket.socket) -> None:
         """Return once it serves; it may also have ended before."""
@@ -90,6 +98,7 @@ class LocalServer(Hooks):
         """Take the runtime file away, end event streams, let other answers finish briefly; idempotent."""
         if self._server is None or self._serving is None or self._context is None:
             return
+        self._service.on_moved.remove(self._follow)
         remove_runtime_file(self._service.data_path)
         self._context.closing.set()
         self._server.stop()

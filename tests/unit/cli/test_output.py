@@ -68,6 +68,7 @@ def test_tables_align(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_facts_of_progress_name_what_it_waits_for() -> None:
     progress = {
+        "unit": "bars",
         "rows": 1234,
         "done": 1,
         "total": 4,
@@ -76,5 +77,11 @@ def test_facts_of_progress_name_what_it_waits_for() -> None:
         "waiting": "Binance rests",
     }
     assert facts(progress) == "1,234 rows, 25 %, 50 rows/s, 1 min 01 s left, Binance rests"
-    unknown = {"rows": 5, "done": 5, "total": None, "rows_per_s": None, "eta_s": None, "waiting": None}
+    nothing = {"total": None, "rows_per_s": None, "eta_s": None, "waiting": None}
+    unknown = {"unit": "rows", "rows": 5, "done": 5, **nothing}
     assert facts(unknown) == "5 rows"
+
+
+def test_facts_of_progress_in_bytes_are_no_rows() -> None:
+    copying = {"unit": "bytes", "rows": 0, "done": 1_500_000, "total": 3_000_000, "rows_per_s": 0.0}
+    assert facts(copying | {"eta_s": 2, "waiting": None}) == "1.5 MB, 50 %, 2 s left"

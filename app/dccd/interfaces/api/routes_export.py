@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
-from pathlib import Path
 
 from starlette.responses import Response
 
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import AccessDenied
 from dccd.interfaces.api import models
 from dccd.interfaces.api.access import Scope
 from dccd.interfaces.api.context import Context
 from dccd.interfaces.api.download import MEDIA_TYPES
 from dccd.interfaces.api.download import download as as_download
 from dccd.interfaces.api.endpoint import endpoint
-from dccd.interfaces.api.models import FieldError
-from dccd.interfaces.api.problems import InvalidRequest
+from dccd.interfaces.api.folders import chosen_folder
 from dccd.interfaces.api.routes_data import bounds
 
 
@@ -27,22 +23,11 @@ async def export(context: Context, body: models.ExportRequest, scope: Scope) -> 
     names = body.datasets if body.datasets is not None else [body.dataset or ""]
     datasets = [DatasetId.parse(name) for name in names]
     start_ns, end_ns = bounds(body.start, body.end)
-    with _folder(context, body, scope) as folder:
+    with chosen_folder(context, body, scope) as folder:
         run_id = await context.service.export(
             datasets, folder, format=body.format.value, start_ns=start_ns, end_ns=end_ns
         )
     return models.ExportStarted(run_id=run_id)
-
-
-def _folder(context: Context, body: models.ExportRequest, scope: Scope) -> AbstractContextManager[Path]:
-    if body.folder_handle is not None:
-        return context.folders.lend(body.folder_handle)
-    if scope is not Scope.LOCAL:
-        raise AccessDenied("A page may not name a folder. Choose it with the window's dialog, or download.")
-    folder = Path(body.folder or "").expanduser()
-    if not folder.is_absolute():
-        raise InvalidRequest([FieldError(field="folder", message="must be an absolute path")])
-    return nullcontext(folder)
 
 
 @endpoint("GET", "/api/datasets/{dataset}/download", media_types=tuple(MEDIA_TYPES.values()))

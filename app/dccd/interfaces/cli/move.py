@@ -1,0 +1,28 @@
+"""``dccd move``: all data to another folder."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from dccd.interfaces.cli.connection import config_of, connect, require_data
+from dccd.interfaces.cli.progress import RunProgress
+
+
+async def move(arguments: Namespace) -> int:
+    """Move it; the exit status."""
+    require_data(arguments)
+    config = config_of(arguments)
+    async with connect(arguments) as client:
+        with RunProgress(f"move to {arguments.to}") as progress:
+            outcome = await client.move(arguments.to, on_progress=progress)
+    if outcome["state"] == "cancelled":
+        print("cancelled; what was copied is taken up by the next attempt", file=sys.stderr)
+        return 130
+    if outcome["state"] != "succeeded":
+        print(f"dccd: moving the data: {outcome.get('error', 'it was interrupted')}", file=sys.stderr)
+        return 1
+    print(f"The data is in {outcome['folder']} now.")
+    if config.names_data_path_apart:
+        print("The old folder was named by --data-path or DCCD_DATA_PATH: name the new one from now on.")
+    return 0
