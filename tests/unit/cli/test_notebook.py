@@ -7,10 +7,11 @@ import pytest
 import dccd
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.timeutils import HOUR_NS
+from dccd.domain.timeutils import HOUR_NS, parse_time
 from dccd.storage.store import Store
 
 FUNDING = DatasetId.parse("binance:BTC-USDT_USDT:funding")
+START_NS = parse_time("2024-01-01")
 
 
 def test_scan_reads_the_folder_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +23,7 @@ def test_scan_reads_the_folder_of_the_configuration(tmp_path: Path, monkeypatch:
     store = Store.open(data)
     try:
         log = store.begin_backfill(FUNDING, "run", source="test")
-        log.append({"ts": [HOUR_NS], "rate": [0.0001]}, IntervalSet.of(0, HOUR_NS + 1), None)
+        log.append({"ts": [START_NS], "rate": [0.0001]}, IntervalSet.of(START_NS, START_NS + HOUR_NS))
         # Neither published nor closed: what a running download has just stored is seen.
         rows = dccd.scan("binance", "BTC/USDT:USDT", "funding").to_table().to_pylist()
         assert [row["rate"] for row in rows] == [0.0001]
