@@ -1,8 +1,4 @@
-"""What an exchange is to the program: requests to build and answers to read, without any I/O.
-
-A :class:`Source` says how an exchange is asked; everything generic (sending, budgets, retries, paging,
-coverage) lives once, in ``transport`` and ``application.bound_source``. For each data type a source picks
-one of six ways of paging:
+"""How an exchange's past is asked for: six ways of paging, of which a source picks one for each data type.
 
 ===================  ============================================================================
 :class:`ByWindow`    the pages' time windows are known beforehand: bars, open interest
@@ -12,82 +8,19 @@ one of six ways of paging:
 :class:`ByTile`      few rows at unknown times: funding
 :class:`Snapshot`    the state of now, one page: order book
 ===================  ============================================================================
+
+The paging itself is in ``transport.paging``, see ``docs/adr/0021``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from dccd.domain.capability import Capability
-from dccd.domain.errors import ExchangeError
-from dccd.domain.instrument import Instrument
 from dccd.domain.records import Columns
-from dccd.domain.span import Span
 from dccd.domain.timeutils import MS_NS
-from dccd.domain.types import DataType, Market
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request, without its host's address.
-
-    Attributes
-    ----------
-    host : str
-        Key of :attr:`Source.hosts`.
-    path : str
-        Starts with a slash.
-    query : tuple of (name, value)
-        Sent in this order.
-    headers : mapping
-    weight : int
-        What it costs, in the units of its budget; 0 is free.
-    budget : str or None
-        Key of :attr:`Source.budgets`; None is the host's own.
-    method : str
-    body : bytes or None
-        JSON, sent as such.
-    """
-
-    host: str
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    weight: int = 1
-    budget: str | None = None
-    method: str = "GET"
-    body: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One HTTP answer, read whole.
-
-    Attributes
-    ----------
-    status : int
-    headers : mapping
-        Names in lower case.
-    body : bytes
-        Decompressed.
-    received_ns : int
-        When it had arrived, by the exchange's clock as far as it is known, nanoseconds UTC.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    received_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a history is asked for: an instrument, with its span (bars) or depth (books)."""
-
-    instrument: Instrument
-    span: Span | None = None
-    depth: int | None = None
+from dccd.domain.types import Market
+from dccd.sources.base.requests import Request, Response, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,100 +203,3 @@ class ByTile:
 
 
 History = ByWindow | ById | ByCursor | ByTime | ByTile | Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A budget of requests.
-
-    Attributes
-    ----------
-    units : int
-        Allowed in each window.
-    window_s : int
-        Fixed windows of the exchange's clock (a minute starts at its second 0).
-    unit : str
-        What the exchange calls a unit, for people.
-    used_header : str or None
-        Response header (lower case) that carries what this window has used.
-    host : str or None
-        Whose clock it goes by; None when it has its host's name.
-    """
-
-    units: int
-    window_s: int = 60
-    unit: str = "weight"
-    used_header: str | None = None
-    host: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """One host of an exchange.
-
-    Attributes
-    ----------
-    url : str
-        Without a trailing slash.
-    setting : str
-        Name of the setting of ``[sources.<exchange>]`` that overrides `url`.
-    clock : Request or None
-        Weighs little; its answer tells the exchange's time.
-    """
-
-    url: str
-    setting: str
-    clock: Request | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A list of instruments.
-
-    Attributes
-    ----------
-    request : Request
-    parse : callable (response) -> sequence of Instrument
-    limits : callable (response) -> mapping of budget to units, or None
-        What the answer says of the exchange's budgets.
-    """
-
-    request: Request
-    parse: Callable[[Response], Sequence[Instrument]]
-    limits: Callable[[Response], Mapping[str, int]] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """An exchange, as data.
-
-    Attributes
-    ----------
-    id : str
-        Lower case; the name in symbols, folders and settings.
-    name : str
-        What people call it.
-    hosts : mapping of str to Host
-    host_of : mapping of Market to str
-        Which host serves a market.
-    budgets : mapping of str to Limit
-        One for each host, under the host's key; others by name.
-    capabilities : tuple of Capability
-    listings : tuple of Listing
-    history : mapping of DataType to History
-    error : callable (response) -> ExchangeError or None
-        What is wrong with an answer, in the exchange's own words, whatever its HTTP status.
-    clock_ns : callable (response) -> int
-        Time told by a host's clock request.
-    """
-
-    id: str
-    name: str
-    hosts: Mapping[str, Host]
-    host_of: Mapping[Market, str]
-    budgets: Mapping[str, Limit]
-    capabilities: tuple[Capability, ...]
-    listings: tuple[Listing, ...]
-    history: Mapping[DataType, History]
-    error: Callable[[Response], ExchangeError | None]
-    clock_ns: Callable[[Response], int]
