@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
+from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import HOUR_NS, datetime_ns
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.store import Store
@@ -28,15 +29,16 @@ def at(spot: int) -> int:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Bars on 96 spots around a month's end; what is covered, asked and stored, kept twice."""
+    """Bars on 96 spots around a month's end; what is covered, asked, doubted and stored, kept twice."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="dccd-machine-"))
         self.store = Store.open(self.folder)
         self.logs: list[BackfillLog] = []
+        self.answers: dict[BackfillLog, IntervalSet] = {}  # which doubts a log is to answer
         self.rows: dict[int, float] = {}
-        self.covered = self.asked = IntervalSet()
+        self.covered = self.asked = self.doubted = IntervalSet()
 
     def teardown(self) -> None:
         self.store.close()
@@ -46,6 +48,7 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         if len(self.logs) < 3:
             self.logs.append(self.store.begin_backfill(BARS, "run", source="binance"))
+            self.answers[self.logs[-1]] = self.doubted
 
     @rule(
         number=st.integers(0, 2),
@@ -65,6 +68,10 @@ class StoreMachine(RuleBasedStateMachine):
             {"ts": [at(s) for s in spots], **dict.fromkeys(names, values)}, covered, None
         )
         self.covered |= covered
+        replaced = covered & self.answers[self.logs[number]]
+        self.answers[self.logs[number]] -= replaced
+        self.doubted -= replaced
+        self.rows = {ts: row for ts, row in self.rows.items() if ts not in replaced}
         for spot in spots:
             self.rows[at(spot)] = max(value, self.rows.get(at(spot), 0.0))
 
@@ -88,6 +95,12 @@ class StoreMachine(RuleBasedStateMachine):
             self.store.add_asked(BARS, Interval(at(low), at(high)))
             self.asked |= IntervalSet.of(at(low), at(high))
 
+    @rule(low=SPOTS, high=SPOTS)
+    def doubt(self, low: int, high: int) -> None:
+        if low < high:
+            self.store.add_doubt(BARS, Interval(at(low), at(high)), GapCause.DIFFERS)
+            self.doubted |= IntervalSet.of(at(low), at(high))
+
     @rule()
     def restart(self) -> None:
         self.store.close()
@@ -105,9 +118,9 @@ class StoreMachine(RuleBasedStateMachine):
         if self.rows:
             assert self.read(None, None) == dict(sorted(self.rows.items()))
         coverage = self.store.coverage(BARS)
-        assert coverage.covered == self.covered
+        assert coverage.covered == self.covered - self.doubted
         assert coverage.asked == self.asked
-        assert coverage.missing == self.asked - self.covered
+        assert coverage.missing == self.asked - self.covered | self.asked & self.doubted
         assert self.store.problems == ()
 
     def read(self, start_ns: int | None, end_ns: int | None) -> dict[int, Any]:
