@@ -16,17 +16,7 @@ from dccd.domain.records import Columns
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, MS_NS, US_NS, datetime_ns
 from dccd.domain.types import DataType, InstrumentType, Market, Mode
-from dccd.sources.base import (
-    ByCursor,
-    ById,
-    ByWindow,
-    History,
-    Page,
-    Request,
-    Response,
-    Snapshot,
-    Target,
-)
+from dccd.sources.base import ByCursor, ById, ByWindow, History, Page, Request, Response, Snapshot, Target
 from dccd.sources.binance.common import HOST, PREFIX
 
 # A futures page of 499 bars weighs 2, one of 1,000 weighs 5: the smaller brings more for its weight.
