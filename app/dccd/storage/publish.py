@@ -111,7 +111,8 @@ class Publisher:
                 except RefusedFile as error:
                     refused = refused or error
                 covered -= IntervalSet([period.interval])
-            self._record_empty(dataset, frames, covered)
+                replaced -= IntervalSet([period.interval])
+            self._record_empty(dataset, frames, covered, replaced)
             self._unpublished.retire()
             if refused is not None:
                 raise refused
@@ -248,12 +249,14 @@ class Publisher:
         if replaced:
             self._coverage.remove(dataset, What.DOUBTED, replaced)
 
-    def _record_empty(self, dataset: DatasetId, frames: list[Frame], covered: IntervalSet) -> None:
-        """Coverage that came with no row, in periods without a file."""
+    def _record_empty(
+        self, dataset: DatasetId, frames: list[Frame], covered: IntervalSet, replaced: IntervalSet
+    ) -> None:
+        """Coverage that came with no row, in periods without a file; nothing is there to be replaced."""
         in_files = IntervalSet(info.period.interval for info in self._catalog.files(dataset))
         empty = covered - in_files
         if empty:
             self._coverage.add(dataset, What.EMPTY, empty)
-            self._answer_doubt(dataset, frames, empty)
             self._coverage.remove(dataset, What.LOST, empty)
-        self._unpublished.done(dataset, frames, [], covered)
+        self._answer_doubt(dataset, frames, replaced - in_files)
+        self._unpublished.done(dataset, frames, [], covered | replaced)

@@ -197,6 +197,20 @@ def test_replacements_outlive_a_restart(store: Store) -> None:
     again.close()
 
 
+def test_a_replacement_whose_coverage_is_not_believed_is_published_all_the_same(store: Store) -> None:
+    fill(store, range(2), 9.0)
+    doubt(store, 0, 2)
+    log = store.begin_backfill(BARS, "run", source="test")
+    log.append(bars([0], 1.0), span(0, 2) | span(100_000, 100_001), None)
+    log.close()
+    with store.unpublished.pinned(BARS) as [replacing, rest]:  # as the start does where pages before are lost
+        for frame in (replacing.frame, rest.frame):
+            frame.covered = frame.cover_due = IntervalSet()
+    store.publish()
+    assert values(store) == [(0, 1.0)]
+    assert not list((store.data_path / ".dccd" / "journal").iterdir())
+
+
 def test_covered_and_empty_time_can_be_doubted_too(store: Store) -> None:
     log = store.begin_backfill(BARS, "run", source="test")
     log.append({}, span(0, 3), None)
