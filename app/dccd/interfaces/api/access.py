@@ -99,6 +99,18 @@ class FolderHandles:
         _bound(self._folders, HANDLES_MAX)
         return handle
 
+    def look(self, handle: str) -> Path:
+        """The folder of a handle, which stays good.
+
+        Raises
+        ------
+        AccessDenied
+            As :meth:`lend`.
+        """
+        with self.lend(handle) as folder:
+            self._folders[handle] = folder
+            return folder
+
     @contextmanager
     def lend(self, handle: str) -> Iterator[Path]:
         """The folder of a handle, which is used up unless the body raises.
