@@ -142,9 +142,11 @@ class Scheduler:
         format: Format = "parquet",  # noqa: A002 - the option's name everywhere
         start_ns: int | None = None,
         end_ns: int | None = None,
+        *,
+        certificate: bool = False,
     ) -> Submission:
         """Start an export, see :func:`dccd.application.operations.export.export`."""
-        run = new_export_run(datasets, folder, format, start_ns, end_ns)
+        run = new_export_run(datasets, folder, format, start_ns, end_ns, certificate=certificate)
 
         def operation(stop: asyncio.Event) -> Coroutine[Any, Any, object]:
             return export(
@@ -154,6 +156,7 @@ class Scheduler:
                 format=format,
                 start_ns=start_ns,
                 end_ns=end_ns,
+                certificate=certificate,
                 runs_store=self._runs_store,
                 events=self._events,
                 stop_event=stop,

@@ -387,6 +387,7 @@ class Service:
                 format=asked.format,
                 start_ns=asked.start_ns,
                 end_ns=asked.end_ns,
+                certificate=asked.certificate,
             )
             return Submission(run_id, "started")
         if run.operation == "adopt":
@@ -408,8 +409,14 @@ class Service:
         format: Format = "parquet",  # noqa: A002 - the option's name everywhere
         start_ns: int | None = None,
         end_ns: int | None = None,
+        certificate: bool = False,
     ) -> str:
         """Start to write the rows of ``[start_ns, end_ns)`` of some datasets under `folder`.
+
+        Parameters
+        ----------
+        certificate : bool
+            Whether to write a certificate beside each file, see ``docs/certificate.md``.
 
         Returns
         -------
@@ -424,7 +431,10 @@ class Service:
         await asyncio.to_thread(
             check_export, datasets, folder, store=self.store, start_ns=start_ns, end_ns=end_ns
         )
-        return (await self.scheduler.submit_export(datasets, folder, format, start_ns, end_ns)).run_id
+        submission = await self.scheduler.submit_export(
+            datasets, folder, format, start_ns, end_ns, certificate=certificate
+        )
+        return submission.run_id
 
     async def cancel(self, run_id: str) -> None:
         """Tell a run to stop; what it fetched stays. Raises UnknownRun."""

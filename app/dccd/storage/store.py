@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from dccd.domain.records import Columns
 from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.catalog import Catalog
+from dccd.storage.certificate import CertifiedFile, Facts, certified, dataset_certificate
 from dccd.storage.clock import Clock
 from dccd.storage.coverage_db import CoverageDb, What, interval_set
 from dccd.storage.coverage_repair import open_coverage
@@ -592,6 +593,65 @@ class Store:
         """
         self.recover()
         return self._trash.empty(before_ns)
+
+    def facts(self, dataset: DatasetId) -> Facts:
+        """What is known of a dataset besides its rows, files and journals together.
+
+        Raises
+        ------
+        UnknownDataset
+            Nothing is known of it.
+        """
+        self.recover()
+        self._holdings.require(dataset)
+        coverage = self._holdings.coverage(dataset)
+        sources = {source for info in self._catalog.files(dataset) for source in info.footer.sources}
+        with self.unpublished.pinned(dataset) as due:
+            sources |= {item.frame.source for item in due if item.frame.source}
+        return Facts(
+            dataset,
+            coverage.covered,
+            coverage.asked,
+            self._coverage.get(dataset, What.EMPTY),
+            self._coverage.get(dataset, What.DOUBTED),
+            self._coverage.causes(dataset, What.ABSENT),
+            self._faults.missed(dataset),
+            tuple(sorted(sources)),
+        )
+
+    def certificate(
+        self, dataset: DatasetId, stopped: Callable[[], bool] | None = None
+    ) -> dict[str, Any] | None:
+        """What a dataset's files hold and lack, with the hash of each, as ``docs/certificate.md`` says.
+
+        What is in journals is published first. What comes in while the files are read may be in them or not;
+        nothing is certified but what is.
+
+        Parameters
+        ----------
+        stopped : callable or None
+            Asked now and then; once true, None is returned.
+
+        Raises
+        ------
+        UnknownDataset
+            Nothing is known of it.
+        CorruptFile
+            A file cannot be read: verify the dataset.
+        StorageError
+            The disk refused.
+        """
+        self.recover()
+        self._holdings.require(dataset)
+        self.publish(dataset)
+        facts = self.facts(dataset)
+        files: list[CertifiedFile] = []
+        for info in self._catalog.files(dataset):
+            file = certified(self._fs, self._layout, info, stopped)
+            if file is None:
+                return None
+            files.append(file)
+        return dataset_certificate(facts, files)
 
     def room(self, soft_floor_bytes: int = 0) -> Room:
         """Room on the disk; `soft_floor_bytes` is what a person wants kept free.

@@ -34,6 +34,7 @@ class ExportParams(BaseModel):
     format: Format
     start_ns: int | None
     end_ns: int | None
+    certificate: bool = False
 
 
 class ExportResult(TypedDict, total=False):
@@ -82,6 +83,8 @@ def new_export_run(
     start_ns: int | None,
     end_ns: int | None,
     run_id: str | None = None,
+    *,
+    certificate: bool = False,
 ) -> JobRun:
     """A pending run of an export; what it is about is the first of its datasets."""
     first = datasets[0]
@@ -91,6 +94,7 @@ def new_export_run(
         format=format,
         start_ns=start_ns,
         end_ns=end_ns,
+        certificate=certificate,
     )
     return JobRun(
         run_id=run_id or new_run_id(),
@@ -118,6 +122,7 @@ async def export(
     format: Format = "parquet",  # noqa: A002 - the option's name everywhere
     start_ns: int | None = None,
     end_ns: int | None = None,
+    certificate: bool = False,
     runs_store: RunsStore[JobRun] | None = None,
     events: EventBus | None = None,
     stop_event: asyncio.Event | None = None,
@@ -133,13 +138,15 @@ async def export(
     format : {"parquet", "csv", "arrow"}
     start_ns, end_ns : int, optional
         Half-open; None is without bound.
+    certificate : bool
+        Whether to write a certificate beside each file, see ``docs/certificate.md``.
 
     Returns
     -------
     ExportResult
         A cancelled export has the shape of success, and its state is ``cancelled``.
     """
-    run = new_export_run(datasets, folder, format, start_ns, end_ns, run_id)
+    run = new_export_run(datasets, folder, format, start_ns, end_ns, run_id, certificate=certificate)
     recorder = RunRecorder(run, runs_store=runs_store, events=events)
     stop = stop_event or asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -167,7 +174,16 @@ async def export(
 
         for dataset in datasets:
             done = await asyncio.to_thread(
-                export_dataset, store, dataset, folder, format, start_ns, end_ns, told, stop.is_set
+                export_dataset,
+                store,
+                dataset,
+                folder,
+                format,
+                start_ns,
+                end_ns,
+                told,
+                stop.is_set,
+                certificate=certificate,
             )
             files += [os.fspath(file) for file in done.files]
             rows_before += done.rows

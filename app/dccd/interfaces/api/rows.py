@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import RawIOBase
 from itertools import repeat
 from typing import Any
 
@@ -14,6 +13,7 @@ from dccd.application.operations.read import RowsPage
 from dccd.domain.dataset import DatasetId
 from dccd.domain.records import SCHEMAS, Kind
 from dccd.domain.timeutils import US_NS, iso
+from dccd.storage.export import Drain
 from dccd.storage.schema import arrow_schema
 
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
@@ -57,32 +57,3 @@ def to_arrow(batches: Iterator[pa.RecordBatch], dataset: DatasetId) -> Iterator[
             writer.write_batch(batch)
             yield drain.take()
     yield drain.take()
-
-
-class Drain(RawIOBase):
-    """A file that is only written: what was written since is taken away in pieces."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._position = 0
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """How much was written in all."""
-        return self._position
-
-    def write(self, data: Any) -> int:
-        """Keep a copy of the bytes until they are taken."""
-        piece = bytes(data)
-        self._pieces.append(piece)
-        self._position += len(piece)
-        return len(piece)
-
-    def take(self) -> bytes:
-        """What was written since the last time."""
-        taken = b"".join(self._pieces)
-        self._pieces.clear()
-        return taken

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dccd
+from dccd.domain.coverage import Interval, IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import CorruptFile, UnknownDataset
+from dccd.domain.gaps import GapCause
+from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS
+from dccd.storage.export import FORMATS, Format, encode, export
+from dccd.storage.store import Store
+
+BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
+TRADES = DatasetId.parse("bitfinex:BTC-USD:trades")
+FEB = 1_706_745_600_000_000_000  # 2024-02-01
+NAMES = ("open", "high", "low", "close", "volume")
+
+
+def bars(first: int, last: int) -> dict[str, Any]:
+    columns: dict[str, Any] = {"ts": [FEB + m * MINUTE_NS for m in range(first, last)]}
+    return columns | {name: [5.0] * (last - first) for name in NAMES}
+
+
+def span(first: int, last: int) -> IntervalSet:
+    return IntervalSet.of(FEB + first * MINUTE_NS, FEB + last * MINUTE_NS)
+
+
+@pytest.fixture
+def store(data_path: Path) -> Iterator[Store]:
+    opened = Store.open(data_path)
+    log = opened.begin_backfill(BARS, "run", source="a source")
+    log.append(bars(-60, 60), span(-60, 60))
+    log.append({}, IntervalSet.of(FEB + 40 * DAY_NS, FEB + 41 * DAY_NS))
+    log.finish()
+    opened.add_asked(BARS, Interval(FEB - HOUR_NS, FEB + 3 * HOUR_NS))
+    opened.add_absent(BARS, Interval(FEB + 2 * HOUR_NS, FEB + 3 * HOUR_NS), "listed later")
+    opened.add_lost(BARS, Interval(FEB + 80 * MINUTE_NS, FEB + 90 * MINUTE_NS), GapCause.DISK_FULL)
+    opened.add_doubt(BARS, Interval(FEB, FEB + 2 * MINUTE_NS), GapCause.DIFFERS)
+    yield opened
+    opened.close()
+
+
+def check(document: dict[str, Any], folder: Path) -> None:
+    """As a colleague does it, and `docs/certificate.md` says."""
+    if shutil.which("sha256sum") is None:
+        pytest.skip("there is no sha256sum here")
+    lines = "".join(f"{file['sha256']}  {file['name']}\n" for file in document["files"])
+    subprocess.run(
+        ["sha256sum", "--check", "--strict"],
+        input=lines.encode(),
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_a_certificate_says_what_a_dataset_holds_and_lacks(store: Store, data_path: Path) -> None:
+    log = store.begin_backfill(BARS, "run", source="another")
+    log.append(bars(60, 70), span(60, 70))  # in a journal: published first
+    document = store.certificate(BARS)
+    assert document is not None
+    assert json.loads(json.dumps(document)) == document
+    assert (document["format"], document["version"], document["of"]) == ("dccd-certificate", 1, "dataset")
+    assert document["program"] == f"dccd {dccd.__version__}"
+    assert document["dataset"] == {
+        "id": str(BARS),
+        "exchange": "binance",
+        "symbol": "BTC/USDT",
+        "data_type": "ohlc",
+        "span": "1m",
+        "depth": None,
+    }
+    assert (document["rows"], document["first"], document["last"]) == (
+        130,
+        "2024-01-31T23:00:00Z",
+        "2024-02-01T01:09:00Z",
+    )
+    assert document["asked"] == [["2024-01-31T23:00:00Z", "2024-02-01T03:00:00Z"]]
+    assert document["covered"] == [
+        ["2024-01-31T23:00:00Z", "2024-02-01T00:00:00Z"],
+        ["2024-02-01T00:02:00Z", "2024-02-01T01:10:00Z"],
+        ["2024-03-12T00:00:00Z", "2024-03-13T00:00:00Z"],
+    ]
+    assert document["absent"] == [
+        {"start": "2024-02-01T02:00:00Z", "end": "2024-02-01T03:00:00Z", "cause": "listed later"}
+    ]
+    assert [(gap["start"][11:16], gap["end"][11:16], gap["cause"]) for gap in document["gaps"]] == [
+        ("00:00", "00:02", "differs from the exchange"),
+        ("01:10", "01:20", "never fetched"),
+        ("01:20", "01:30", "the disk was full"),
+        ("01:30", "02:00", "never fetched"),
+    ]
+    assert document["sources"] == ["a source", "another"]
+    assert document["columns"][0] == {"name": "ts", "type": "timestamp[us, tz=UTC]", "nullable": False}
+    january, february = document["files"]
+    assert january["name"] == "ohlc/exchange=binance/symbol=BTC-USDT/span=1m/2024-01.parquet"
+    assert (january["rows"], january["bytes"]) == (60, (data_path / january["name"]).stat().st_size)
+    assert february["covered"] == [["2024-02-01T00:00:00Z", "2024-02-01T01:10:00Z"]]
+    check(document, data_path)
+    victim = data_path / february["name"]
+    victim.write_bytes(victim.read_bytes()[:-1] + b"?")
+    with pytest.raises(subprocess.CalledProcessError):
+        check(document, data_path)
+    with pytest.raises(CorruptFile):
+        store.certificate(BARS)
+
+
+def test_none_is_made_of_what_is_not_there_or_when_stopped(store: Store) -> None:
+    assert store.certificate(BARS, stopped=lambda: True) is None
+    with pytest.raises(UnknownDataset):
+        store.certificate(TRADES)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_export_is_certified(store: Store, tmp_path: Path, format: Format) -> None:  # noqa: A002
+    start, end = FEB - 10 * MINUTE_NS, FEB + 75 * MINUTE_NS
+    done = export(store, BARS, tmp_path, format, start, end, certificate=True)
+    data, beside = done.files
+    assert beside.name == f"{data.name.removesuffix(f'.{format}')}.certificate.json"
+    document = json.loads(beside.read_text())
+    check(document, tmp_path)
+    assert document["of"] == "export"
+    assert document["range"] == {"start": "2024-01-31T23:50:00Z", "end": "2024-02-01T01:15:00Z"}
+    assert (document["rows"], document["first"], document["last"]) == (
+        70,
+        "2024-01-31T23:50:00Z",
+        "2024-02-01T00:59:00Z",
+    )
+    assert document["asked"] == [["2024-01-31T23:50:00Z", "2024-02-01T01:15:00Z"]]
+    assert [(gap["start"][11:16], gap["end"][11:16], gap["cause"]) for gap in document["gaps"]] == [
+        ("00:00", "00:02", "differs from the exchange"),
+        ("01:00", "01:15", "never fetched"),
+    ]
+    assert document["absent"] == []
+    [file] = document["files"]
+    assert (file["name"], file["bytes"], file["rows"]) == (data.name, data.stat().st_size, 70)
+    assert done.bytes == data.stat().st_size + beside.stat().st_size
+
+
+def test_an_export_without_a_range_is_of_all_that_was_asked_for(store: Store, tmp_path: Path) -> None:
+    done = export(store, BARS, tmp_path, "parquet", certificate=True)
+    document = json.loads(done.files[1].read_text())
+    whole = store.certificate(BARS)
+    assert whole is not None
+    assert document["range"] == {"start": None, "end": None}
+    for what in ("rows", "first", "last", "asked", "covered", "absent", "gaps", "columns", "dataset"):
+        assert document[what] == whole[what], what
+
+
+def test_an_export_of_nothing_is_certified_as_that(store: Store, tmp_path: Path) -> None:
+    done = export(store, BARS, tmp_path, "csv", FEB + 5 * DAY_NS, FEB + 6 * DAY_NS, certificate=True)
+    document = json.loads(done.files[1].read_text())
+    assert (document["rows"], document["first"], document["files"][0]["last"]) == (0, None, None)
+    assert [gap["cause"] for gap in document["gaps"]] == ["never fetched"]
+
+
+def test_a_certificate_never_stands_beside_what_it_does_not_describe(store: Store, tmp_path: Path) -> None:
+    export(store, BARS, tmp_path, "parquet", certificate=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    stopped = export(store, BARS, tmp_path, "parquet", cancelled=lambda: True, certificate=True)
+    assert stopped.files == ()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    log = store.begin_backfill(BARS, "run", source="a source")
+    log.append(bars(60, 70), span(60, 70))
+    log.finish()
+    done = export(store, BARS, tmp_path, "parquet", certificate=True)
+    check(json.loads(done.files[1].read_text()), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(before)
+
+
+def test_pieces_make_the_same_file_as_an_export(store: Store, tmp_path: Path) -> None:
+    export(store, BARS, tmp_path, "parquet")
+    pieces = list(encode(store.read(BARS), BARS.data_type, "parquet"))
+    sent = b"".join(piece.data for piece in pieces)
+    assert sum(piece.rows for piece in pieces) == 120
+    [path] = tmp_path.glob("*.parquet")
+    assert sent == path.read_bytes()
+    assert pq.read_table(pa.BufferReader(sent)).num_rows == 120
