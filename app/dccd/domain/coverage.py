@@ -26,7 +26,11 @@ class IntervalSet:
     def __init__(self, intervals: Iterable[tuple[int, int]] = ()) -> None:
         """Empty and reversed intervals contribute nothing; overlapping and touching ones merge."""
         merged: list[Interval] = []
-        for start, end in sorted((s, e) for s, e in intervals if s < e):
+        found = [(s, e) for s, e in intervals if s < e]
+        if len(found) == 1:  # so are nearly all of the hundreds of thousands that a journal may hold
+            self._items: tuple[Interval, ...] = (Interval(*found[0]),)
+            return
+        for start, end in sorted(found):
             if merged and start <= merged[-1].end_ns:
                 if end > merged[-1].end_ns:
                     merged[-1] = Interval(merged[-1].start_ns, end)
@@ -71,6 +75,12 @@ class IntervalSet:
             return self
         if not self._items:
             return other
+        last, (first, *more) = self._items[-1], other._items
+        if not more and first.start_ns >= last.start_ns:  # data comes in the order of time, mostly
+            if first.start_ns > last.end_ns:
+                return IntervalSet._of_sorted((*self._items, first))
+            joined = Interval(last.start_ns, max(last.end_ns, first.end_ns))
+            return IntervalSet._of_sorted((*self._items[:-1], joined))
         return IntervalSet((*self._items, *other._items))
 
     def __and__(self, other: IntervalSet) -> IntervalSet:

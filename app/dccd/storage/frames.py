@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import msgspec.json
 import pyarrow as pa
 import pyarrow.compute
 
@@ -28,7 +29,7 @@ from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import DccdError
 from dccd.domain.timeutils import HOUR_NS, US_NS
-from dccd.storage.epochs import Replaced
+from dccd.storage.epochs import NOTHING_REPLACED, Replaced
 from dccd.storage.fs import Bytes, File
 from dccd.storage.merge import with_repeats
 from dccd.storage.predecessors import Repeats
@@ -110,7 +111,7 @@ class Frame:
     @property
     def replaced(self) -> Replaced:
         """What the page replaces, and in which epoch."""
-        return Replaced([(self.epoch, self.replaces)])
+        return Replaced([(self.epoch, self.replaces)]) if self.replaces else NOTHING_REPLACED
 
     @property
     def identity(self) -> tuple[str, int]:
@@ -220,6 +221,17 @@ def read_head(file: File, offset: int, seed: int) -> Head | None:
     return None if said is None else Head(seq, _FRAME.size + size, *said)
 
 
+def rows_of(data: bytes, seq: int, seed: int) -> pa.Buffer | None:
+    """The rows of a frame that was parsed before, None when its bytes are others by now."""
+    view = memoryview(data)
+    if len(data) < _FRAME.size + _LENGTHS.size or _FRAME.unpack_from(view)[4] != seq:
+        return None
+    if zlib.crc32(view[_FRAME.size - _SEQ.size :], seed) != _FRAME.unpack_from(view)[3]:
+        return None
+    name_size, meta_size = _LENGTHS.unpack_from(view, _FRAME.size)
+    return pa.py_buffer(view[_FRAME.size + _LENGTHS.size + name_size + meta_size :])
+
+
 def parse(data: bytes, seed: int) -> Parsed | None:
     """A frame's bytes taken apart, None when they are no frame."""
     view = memoryview(data)
@@ -240,7 +252,7 @@ def _head_crc(size: int, seq: int, head: bytes, seed: int) -> int:
 def _said(text: memoryview, name_size: int) -> tuple[DatasetId, dict[str, Any]] | None:
     """The dataset and what is said of the page."""
     try:
-        return _dataset(str(text[:name_size], "utf-8")), json.loads(bytes(text[name_size:]))
+        return _dataset(str(text[:name_size], "utf-8")), msgspec.json.decode(text[name_size:])
     except (ValueError, DccdError):
         return None
 

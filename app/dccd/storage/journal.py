@@ -9,6 +9,7 @@ import struct
 import threading
 import uuid
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Self
@@ -18,7 +19,7 @@ import pyarrow as pa
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError
-from dccd.storage.frames import Frame, encode, meta_of, parse, sealed, set_due
+from dccd.storage.frames import Frame, encode, meta_of, rows_of, sealed, set_due
 from dccd.storage.fs import File, FileSystem, in_words
 from dccd.storage.journal_scan import Hole, scan
 from dccd.storage.predecessors import Predecessors
@@ -82,10 +83,22 @@ class Journal:
         return cls(fs, path, file, name)
 
     @classmethod
-    def open(cls, fs: FileSystem, path: Path, *, write: bool = True) -> Self:
+    def open(
+        cls,
+        fs: FileSystem,
+        path: Path,
+        *,
+        write: bool = True,
+        tell: Callable[[int], None] | None = None,
+    ) -> Self:
         """A journal that exists, with the frames in it; :attr:`holes` says what else there is.
 
         A damaged header costs nothing: what it says, the file's name and the frames say too.
+
+        Parameters
+        ----------
+        tell : callable or None
+            Called at each frame with its offset; what it raises ends the reading.
 
         Raises
         ------
@@ -97,7 +110,7 @@ class Journal:
             try:
                 name = _read_header(file)
                 journal = cls(fs, path, file, name or _uuid_in(path))
-                journal._scan(sound=name is not None)
+                journal._scan(tell, sound=name is not None)
             except BaseException:
                 file.close()
                 raise
@@ -222,12 +235,12 @@ class Journal:
         """
         with in_words(f"reading the journal {self.path.name}"):
             data = self._file.read_at(frame.offset, frame.size)
-        parsed = parse(data, self._seed) if len(data) == frame.size else None
-        if parsed is None or parsed.seq != frame.seq:
+        rows = rows_of(data, frame.seq, self._seed) if len(data) == frame.size else None
+        if rows is None:
             raise CorruptFile(
                 f"A page of {frame.dataset} in the journal {self.path.name} cannot be read back."
             )
-        return pa.ipc.read_record_batch(parsed.rows, arrow_schema(frame.dataset.data_type))
+        return pa.ipc.read_record_batch(rows, arrow_schema(frame.dataset.data_type))
 
     def settle(self) -> None:
         """Forget frames that are published; they stay in the file until the journal retires."""
@@ -274,8 +287,8 @@ class Journal:
         except OSError as error:
             self._broken = f"A journal cannot be written any more ({error.strerror}); start the run again."
 
-    def _scan(self, *, sound: bool) -> None:
-        found = scan(self, self._file, self._seed, _HEADER.size)
+    def _scan(self, tell: Callable[[int], None] | None, *, sound: bool) -> None:
+        found = scan(self, self._file, self._seed, _HEADER.size, tell)
         if not sound:
             if not found.frames:
                 raise CorruptFile(f"The journal {self.path.name} has no readable header.")

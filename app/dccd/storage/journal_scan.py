@@ -7,7 +7,7 @@ else the next mark with a sound head does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -64,7 +64,7 @@ class _Good(NamedTuple):
     parsed: Parsed
 
 
-def scan(journal: Journal, file: File, seed: int, offset: int) -> Scanned:
+def scan(journal: Journal, file: File, seed: int, offset: int, tell: Callable[[int], None] | None) -> Scanned:
     """Everything from `offset` on.
 
     What a page proves may rest on rows of the pages before it. So what a damaged page covered, and the
@@ -73,7 +73,7 @@ def scan(journal: Journal, file: File, seed: int, offset: int) -> Scanned:
     """
     found = Scanned()
     believed: set[DatasetId] | None = None  # those with a page after the last stretch that tells nothing
-    for item in _items(file, seed, offset):
+    for item in _items(file, seed, offset, tell):
         if isinstance(item, _Damaged):
             found.holes.append(item.hole)
             if item.head is None:
@@ -93,9 +93,13 @@ def scan(journal: Journal, file: File, seed: int, offset: int) -> Scanned:
     return found
 
 
-def _items(file: File, seed: int, offset: int) -> Iterator[_Good | _Damaged]:
+def _items(
+    file: File, seed: int, offset: int, tell: Callable[[int], None] | None
+) -> Iterator[_Good | _Damaged]:
     expected = 1
     while offset < file.size:
+        if tell is not None:
+            tell(offset)
         data = read_whole(file, offset)
         parsed = None if data is None else parse(data, seed)
         if data is not None and parsed is not None and parsed.seq >= expected:

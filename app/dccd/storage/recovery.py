@@ -118,9 +118,14 @@ class Recovery:
             buried = Buried(look(self._fs, self._layout))
         self._at("comparing files with the index")
         differences = self._catalog.refresh(partial(self._at, "reading files that the index does not know"))
-        self._at("reading journals")
         holed = scan_journals(
-            self._fs, self._layout, self._quarantine, self._catalog, self._unpublished, buried
+            self._fs,
+            self._layout,
+            self._quarantine,
+            self._catalog,
+            self._unpublished,
+            buried,
+            partial(self._at, "reading journals"),
         )
         for dataset in self._catalog.datasets():
             epoch = max(info.footer.replaced.epoch for info in self._catalog.files(dataset))
@@ -184,15 +189,27 @@ def scan_journals(
     catalog: Catalog,
     unpublished: Unpublished,
     buried: Buried,
+    tell: Callable[[int, int], None],
 ) -> list[Journal]:
-    """Find the pages that earlier processes left; returns the journals that have more than pages in them."""
+    """Find the pages that earlier processes left; returns the journals that have more than pages in them.
+
+    Parameters
+    ----------
+    tell : callable
+        Called with how many of how many bytes were read; what it raises ends the work.
+    """
     holed: list[Journal] = []
-    for entry in sorted(fs.entries(layout.journals)):
+    with in_words("looking for journals"):
+        entries = sorted(each for each in fs.entries(layout.journals) if each.name.endswith(SUFFIX))
+    before, total = 0, sum(entry.size for entry in entries)
+    known = unpublished.journal_ids()  # of an attempt that failed later on
+    for entry in entries:
         path = layout.journals / entry.name
-        if not entry.name.endswith(SUFFIX):
+        if path.stem in known:
             continue
+        start, before = before, before + entry.size
         try:
-            journal = Journal.open(fs, path)
+            journal = Journal.open(fs, path, tell=lambda offset, start=start: tell(start + offset, total))
         except CorruptFile as error:
             _put_aside_headless(fs, quarantine, path, entry.size, error)
             continue
@@ -201,7 +218,7 @@ def scan_journals(
         journal.frames = [
             frame for frame in journal.frames if not buried.has_frame(frame.dataset, journal.id, frame.seq)
         ]
-        unpublished.recover(journal, catalog.get)
+        unpublished.recover(journal, catalog.files)
     return holed
 
 

@@ -85,7 +85,10 @@ def _living(units: Sequence[Unit]) -> Iterator[Unit]:
     for unit in units:
         if not unit.rows:
             continue
-        dead = replaced.dead(unit.epoch, unit.replaced) if replaced else IntervalSet()
+        if not replaced:
+            yield unit
+            continue
+        dead = replaced.dead(unit.epoch, unit.replaced)
         dead = dead.clip(unit.min_us * US_NS, (unit.max_us + 1) * US_NS)
         if not dead:
             yield unit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from dccd.storage.open_bars import OpenBars
 from dccd.storage.predecessors import Predecessors
 from dccd.storage.publish_policy import Backlog
 from dccd.storage.slices import Unit
+
+_SETTLE_FRAMES = 1000
 
 
 class Due(NamedTuple):
@@ -147,23 +150,28 @@ class Unpublished:
             if publishes_itself:
                 self._own.add(journal.id)
 
-    def recover(self, journal: Journal, file_of: Callable[[DatasetId, Period], FileInfo | None]) -> None:
+    def recover(self, journal: Journal, files_of: Callable[[DatasetId], list[FileInfo]]) -> None:
         """A journal of an earlier process: what its frames say is in files already is not due again."""
+        by_dataset: dict[DatasetId, list[Frame]] = defaultdict(list)
         for frame in journal.frames:
-            done = IntervalSet()
-            without_rows = _periods(frame.dataset, frame.cover_due | frame.replaces_due, file_of)
-            for period in {*frame.rows_due, *without_rows}:
-                info = file_of(frame.dataset, period)
-                if info is not None and info.footer.applied.get(journal.id, 0) >= frame.seq:
-                    frame.rows_due.pop(period, None)
-                    done |= IntervalSet([period.interval])
-            frame.cover_due -= done
-            frame.replaces_due -= done
+            by_dataset[frame.dataset].append(frame)
+        for dataset, frames in by_dataset.items():
+            # Few files have heard of a journal that is there still, and few journals are of one dataset.
+            heard = [info for info in files_of(dataset) if journal.id in info.footer.applied]
+            for frame in frames if heard else ():
+                _forget_applied(frame, heard)
         journal.settle()
         with self._mutex:
             self._journals[journal.id] = journal
             for frame in journal.frames:
-                self._add(frame)
+                self._predecessors.note(frame.dataset, frame.epoch)
+                self._count(frame)
+            for dataset, frames in by_dataset.items():
+                due = [frame for frame in frames if frame.due]
+                if due:
+                    known = self._covered.get(dataset, IntervalSet())
+                    self._frames.setdefault(dataset, []).extend(due)
+                    self._covered[dataset] = known | IntervalSet(i for frame in due for i in frame.covered)
 
     def add(self, frame: Frame) -> None:
         """A page that was appended; it takes the place of the one that it is a copy of."""
@@ -230,7 +238,11 @@ class Unpublished:
         with self._mutex:
             free = []
             for journal in list(self._journals.values()):
-                journal.settle()
+                left = next((n for n, frame in enumerate(journal.frames) if frame.due), None)
+                if (
+                    left is None or left > _SETTLE_FRAMES
+                ):  # to go through them all for each dataset takes long
+                    journal.settle()
                 if not journal.frames and journal.id not in self._writing:
                     free.append(self._journals.pop(journal.id))
         for journal in free:
@@ -265,13 +277,14 @@ class _Backlog:
             self.since_s[period] = min(frame.added_s, self.since_s.get(period, frame.added_s))
 
 
-def _periods(
-    dataset: DatasetId, covered: IntervalSet, file_of: Callable[[DatasetId, Period], FileInfo | None]
-) -> Iterator[Period]:
-    for start, end in covered:
-        for period in dataset.periods(start, end):
-            if file_of(dataset, period) is not None:
-                yield period
+def _forget_applied(frame: Frame, files: list[FileInfo]) -> None:
+    """Take out of what is due of a frame what files say that they have of it."""
+    done = [info.period for info in files if info.footer.applied[frame.journal.id] >= frame.seq]
+    for period in done:
+        frame.rows_due.pop(period, None)
+    intervals = IntervalSet(period.interval for period in done)
+    frame.cover_due -= intervals
+    frame.replaces_due -= intervals
 
 
 def frame_units(frames: Iterable[Frame]) -> list[Unit]:
