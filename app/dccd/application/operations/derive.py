@@ -151,6 +151,9 @@ class _Derivation:
         whole = whole_bars(store.coverage(self._trades).covered, self._span)
         start_ns, end_ns = self._range(whole)
         whole = whole.clip(start_ns, end_ns)
+        if start_ns == end_ns:
+            self._told.log("Nothing to make: the trades cover no whole bar.")
+            return DeriveWork(start_ns, end_ns, whole)
         self._doubt_outdated(whole)
         store.add_asked(bars, Interval(start_ns, end_ns))
         # Where the exchange's own bars are doubted, it is the exchange that has better ones.
