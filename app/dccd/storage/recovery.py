@@ -31,6 +31,10 @@ _ASKED_ANEW = (
 )
 
 
+class Interrupted(StorageError):
+    """The data folder is being closed."""
+
+
 class RecoveryProgress(NamedTuple):
     """How far the recovery of a data folder is.
 
@@ -160,7 +164,7 @@ class Recovery:
 
     def _at(self, step: str, done: int = 0, total: int = 0) -> None:
         if self._stopped:
-            raise StorageError("The data folder was closed while it was being recovered.")
+            raise Interrupted("The data folder was closed while it was being recovered.")
         self._progress = RecoveryProgress(step, done, total)
 
 
@@ -209,9 +213,15 @@ def scan_journals(
             continue
         start, before = before, before + entry.size
         try:
-            journal = Journal.open(fs, path, tell=lambda offset, start=start: tell(start + offset, total))
+            journal = Journal.open(fs, path, tell=partial(_tell, tell, start, total))
         except CorruptFile as error:
             _put_aside_headless(fs, quarantine, path, entry.size, error)
+            continue
+        except Interrupted:
+            raise
+        except StorageError as error:  # nobody is kept from the rest
+            text = f"The journal {entry.name} cannot be read now ({error}). It is left for the next start."
+            quarantine.problems.append(Problem(text, path))
             continue
         if journal.holes:
             holed.append(journal)
@@ -220,6 +230,10 @@ def scan_journals(
         ]
         unpublished.recover(journal, catalog.files)
     return holed
+
+
+def _tell(tell: Callable[[int, int], None], start: int, total: int, offset: int) -> None:
+    tell(start + offset, total)
 
 
 def _put_aside_headless(
