@@ -45,6 +45,8 @@ class SettingsConfig(_Section):
         How times are shown; they are stored in UTC.
     runs_retention_days : int
         How long the history of runs is kept.
+    trash_days : int
+        How long a deleted dataset can be had back.
     free_space_floor_gb : float
         Downloads wait while the disk has less free than this many gigabytes (10⁹ bytes).
     """
@@ -53,6 +55,7 @@ class SettingsConfig(_Section):
     theme: Literal["system", "light", "dark"] = "system"
     timezone: Literal["UTC", "local"] = "UTC"
     runs_retention_days: int = Field(default=90, ge=1)
+    trash_days: int = Field(default=7, ge=1)
     free_space_floor_gb: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,7 +20,7 @@ from dccd.application.operations.recorded import Work, recorded
 from dccd.application.room import RoomWatch
 from dccd.application.runs import RunRecorder, interrupted, new_run, run_error
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import StorageError, UnknownRun
+from dccd.domain.errors import DatasetBusy, StorageError, UnknownRun
 from dccd.storage.export import Format
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
@@ -166,17 +167,20 @@ class Scheduler:
         async with self._submitting:
             return await self._launch(run, "export", operation, asyncio.Lock())
 
-    async def submit_work(self, run: JobRun, work: Work, *, slot: str = "disk") -> Submission:
+    async def submit_work(
+        self, run: JobRun, work: Work, *, slot: str = "disk", beside: bool = False
+    ) -> Submission:
         """Start some work as a run, unless the same of the same has not ended: then that is the run.
-
-        Work about one dataset and backfills of it take turns.
 
         Parameters
         ----------
         slot : str
             What it keeps busy: an exchange's name, or the disk.
+        beside : bool
+            Whether it goes on beside other runs about its dataset, with which work takes turns otherwise.
         """
-        turn = self._turns[DatasetId.parse(run.dataset)] if run.dataset else asyncio.Lock()
+        takes_turns = run.dataset is not None and not beside
+        turn = self._turns[DatasetId.parse(run.dataset or "")] if takes_turns else asyncio.Lock()
 
         def operation(stop: asyncio.Event) -> Coroutine[Any, Any, object]:
             return recorded(run, work, runs_store=self._runs_store, events=self._events, stop_event=stop)
@@ -195,6 +199,24 @@ class Scheduler:
     def busy(self, dataset: DatasetId) -> JobRun | None:
         """A run about this dataset that has not ended, None when there is none."""
         return next((live.run for live in self._live.values() if live.run.dataset == str(dataset)), None)
+
+    @asynccontextmanager
+    async def at_rest(self, dataset: DatasetId) -> AsyncIterator[None]:
+        """While this lasts no run about the dataset does anything; those that are started meanwhile wait.
+
+        Raises
+        ------
+        DatasetBusy
+            One has not ended.
+        """
+        run, turn = self.busy(dataset), self._turns[dataset]
+        if run is not None or turn.locked():
+            what = "Something" if run is None else f"The {run.operation} {run.run_id}"
+            raise DatasetBusy(
+                f"{what} is working on {dataset}. Wait for its end, or cancel it, and try again."
+            )
+        async with turn:
+            yield
 
     async def _launch(self, run: JobRun, slot: str, operation: Operation, turn: asyncio.Lock) -> Submission:
         await self._runs_store.save(run)

@@ -33,6 +33,13 @@ from dccd.application.operations.move import MoveParams, checked_relocation, cop
 from dccd.application.operations.plan import Plan, Registry
 from dccd.application.operations.read import RowsPage, check_bounds, rows
 from dccd.application.operations.recorded import Told, new_work_run
+from dccd.application.operations.trash import (
+    EMPTY_EVERY_S,
+    delete_dataset,
+    empty_old_trash,
+    restore_dataset,
+)
+from dccd.application.operations.verify import VerifyParams, verify
 from dccd.application.recovery import BackgroundRecovery
 from dccd.application.requests import BackfillRequest, DatasetRequest
 from dccd.application.room import RoomWatch
@@ -51,6 +58,7 @@ from dccd.storage.relocate import Relocation
 from dccd.storage.room import Room
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
+from dccd.storage.trash_entry import TrashEntry
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +138,12 @@ class Service:
             for exchange in self.registry.ids():
                 opened.push_async_callback(self.registry.get(exchange).aclose)
             self.room = RoomWatch(self._measure_room)
-            self.housekeeping = Housekeeping([Chore("publish", PUBLISH_EVERY_S, self.store.publish_due)])
+            self.housekeeping = Housekeeping(
+                [
+                    Chore("publish", PUBLISH_EVERY_S, self.store.publish_due),
+                    Chore("empty the trash", EMPTY_EVERY_S, self._empty_old_trash),
+                ]
+            )
             self.scheduler = Scheduler(
                 self.registry,
                 self.store,
@@ -161,6 +174,9 @@ class Service:
             Recovering the data folder failed.
         """
         await self.recovery.done()
+
+    def _empty_old_trash(self) -> None:
+        empty_old_trash(self.store, self.config.settings.trash_days)
 
     def _measure_room(self) -> Room:
         return self.store.room(round(self.config.settings.free_space_floor_gb * 1e9))
@@ -364,6 +380,36 @@ class Service:
 
         return await self.scheduler.submit_work(new_work_run("audit", params, bars), work)
 
+    async def verify(self, datasets: Sequence[DatasetId] | None = None, *, mend: bool = False) -> Submission:
+        """Read some datasets, or all, again and say what is not as it was written; see ``operations.verify``.
+
+        It goes on beside runs that write to them.
+
+        Parameters
+        ----------
+        mend : bool
+            Put damaged files aside, which makes their time a gap, and bring the index up to date.
+
+        Raises
+        ------
+        UnknownDataset
+        UsageError
+            Nothing is stored.
+        """
+        await self.ready()
+        wanted = [info.dataset for info in await self.inventory()] if datasets is None else list(datasets)
+        if not wanted:
+            raise UsageError("There is nothing to verify. Download something first.")
+        for dataset in wanted:
+            await self.info(dataset)
+
+        async def work(told: Told) -> dict[str, Any]:
+            return await verify(wanted, mend=mend, store=self.store, told=told, events=self.events)
+
+        params = VerifyParams(datasets=[str(dataset) for dataset in wanted], mend=mend)
+        run = new_work_run("verify", params, wanted[0] if len(wanted) == 1 else None)
+        return await self.scheduler.submit_work(run, work, beside=True)
+
     def _ask_for_gaps(self, dataset: DatasetId) -> int | None:
         """Where what is known of the dataset ends; what was lost without being asked for is asked for."""
         for gap in self.store.gaps(dataset):
@@ -398,6 +444,11 @@ class Service:
             return await self.check(DatasetId.parse(run.dataset), **run.params)
         if run.operation == "audit" and run.dataset is not None:
             return await self.audit(DatasetId.parse(run.dataset), **run.params)
+        if run.operation == "verify":
+            asked_of = VerifyParams.model_validate(run.params)
+            return await self.verify(
+                [DatasetId.parse(text) for text in asked_of.datasets], mend=asked_of.mend
+            )
         assert run.target is not None, "a backfill is about one dataset"
         return await self.scheduler.submit(JobSpec.backfill(run.target, JobParams.model_validate(run.params)))
 
@@ -615,6 +666,44 @@ class Service:
             return await adopt(listing, store=self.store, told=told, events=self.events, take_config=take)
 
         return await self.scheduler.submit_work(new_work_run("adopt", params), work)
+
+    async def certificate(self, dataset: DatasetId) -> dict[str, Any]:
+        """What a dataset's files hold and lack, with hashes: see ``docs/certificate.md``.
+
+        Raises
+        ------
+        UnknownDataset, StorageError
+        """
+        await self.ready()
+        document = await asyncio.to_thread(self.store.certificate, dataset)
+        assert document is not None, "nobody stops it"
+        return document
+
+    # --- the trash --------------------------------------------------------------------------------
+
+    async def delete_dataset(self, dataset: DatasetId) -> TrashEntry:
+        """Move a dataset to the trash; see ``operations.trash``.
+
+        Raises
+        ------
+        UnknownDataset, DatasetBusy, StorageError
+        """
+        await self.ready()
+        return await delete_dataset(dataset, store=self.store, scheduler=self.scheduler, events=self.events)
+
+    async def restore_dataset(self, entry_id: str) -> TrashEntry:
+        """Put a deleted dataset back. Raises UnknownTrash, StorageError."""
+        await self.ready()
+        return await restore_dataset(entry_id, store=self.store, events=self.events)
+
+    async def trash(self) -> list[TrashEntry]:
+        """What can be restored, the oldest first."""
+        return await asyncio.to_thread(self.store.trash)
+
+    async def empty_trash(self) -> list[TrashEntry]:
+        """Remove all that lies in the trash for good; returns what was removed. Raises StorageError."""
+        await self.ready()
+        return await asyncio.to_thread(self.store.empty_trash)
 
     # --- settings ---------------------------------------------------------------------------------
 
