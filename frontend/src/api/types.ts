@@ -3,6 +3,46 @@
 export type JsonValue =
   string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 
+/** What there is to take over; of very many things left out the first, `not_taken_count` is true. */
+export interface AdoptPlan {
+  folder: string;
+  datasets: AdoptableDataset[];
+  not_taken: NotTaken[];
+  not_taken_count: number;
+  config: AdoptableConfig | null;
+}
+
+/** The old folder; a page names it by the handle its dialog gave, and no configuration. */
+export interface AdoptRequest {
+  folder?: string | null;
+  folder_handle?: string | null;
+  config_file?: string | null;
+}
+
+/** What taking over the configuration would write, and what of it has no place here. */
+export interface AdoptableConfig {
+  settings: Record<string, JsonValue>;
+  jobs: Record<string, JsonValue>[];
+  jobs_there: number;
+  not_carried: NotTaken[];
+}
+
+/** A dataset of the old folder: where it lies there, what it is called here, rows as the files count. */
+export interface AdoptableDataset {
+  place: string;
+  dataset: string;
+  files: number;
+  rows: number;
+  start_ms: number | null;
+  end_ms: number | null;
+}
+
+/** Compare the bars of `[start, end)` with what stored trades make; without bounds, all there are. */
+export interface AuditRequest {
+  start?: string | null;
+  end?: string | null;
+}
+
 /** Fetch `[start, end)`; `start` may also be `last` (go on) or `origin` (since listing). */
 export interface BackfillRequest {
   exchange: string;
@@ -12,6 +52,7 @@ export interface BackfillRequest {
   depth?: number | null;
   start?: string;
   end?: string | null;
+  derive_from?: "trades" | null;
 }
 
 /** One thing a source can do. */
@@ -58,6 +99,12 @@ export interface ChartQuery {
   points?: number;
 }
 
+/** Fetch at most so many covered windows again; without a seed they are other ones each time. */
+export interface CheckRequest {
+  windows?: number;
+  seed?: number | null;
+}
+
 /** A column's name and kind; cells of kind `time` are ISO-8601 text, exact to the nanosecond. */
 export interface ColumnItem {
   name: string;
@@ -87,6 +134,7 @@ export interface Dataset {
   gap_count: number;
   complete: boolean;
   updated_ms: number | null;
+  bytes_per_day: number | null;
 }
 
 /** A dataset with its files and how to open them elsewhere. */
@@ -108,6 +156,7 @@ export interface DatasetDetail {
   gap_count: number;
   complete: boolean;
   updated_ms: number | null;
+  bytes_per_day: number | null;
   path: string;
   file_list: DatasetFile[];
   snippets: Snippet[];
@@ -215,11 +264,12 @@ export interface FolderRequest {
   title: string;
 }
 
-/** A hole in what was asked for, and why it is there. */
+/** A hole in what was asked for, and why it is there: in words, and as a stable code. */
 export interface GapItem {
   start_ms: number;
   end_ms: number;
   cause: string;
+  code: string;
 }
 
 /** Every gap of a dataset, oldest first. */
@@ -297,6 +347,18 @@ export type Market = "spot" | "linear" | "inverse";
 /** Whether a capability serves the past or the present. */
 export type Mode = "historical" | "live";
 
+/** The folder to move the data to; a page names it by the handle its dialog gave. */
+export interface MoveRequest {
+  folder?: string | null;
+  folder_handle?: string | null;
+}
+
+/** Something that is not taken over, and why. */
+export interface NotTaken {
+  place: string;
+  reason: string;
+}
+
 /** What a backfill would fetch; rows, bytes and seconds are estimates. */
 export interface Plan {
   dataset: string;
@@ -362,6 +424,24 @@ export interface RefreshRequest {
 /** How many instruments the exchange lists now. */
 export interface Refreshed {
   total: number;
+}
+
+/** Fetch the gaps of these datasets; of all that have any without `datasets`. */
+export interface RepairRequest {
+  datasets?: string[] | null;
+}
+
+/** The run that fetches a dataset's gaps; null, and why, where they are not to be had. */
+export interface RepairStarted {
+  dataset: string;
+  run_id: string | null;
+  status: "started" | "already-running" | null;
+  why: string;
+}
+
+/** A run for each dataset that has gaps. */
+export interface Repairs {
+  repairs: RepairStarted[];
 }
 
 /** `event: reset`: sent first on a new stream, and where events were missed: load the lists again. */

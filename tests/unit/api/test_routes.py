@@ -219,7 +219,8 @@ async def test_a_gap_is_shown_and_filled_and_nothing_else_is_fetched(
     start_ns = START_MS * 1_000_000 + 20 * day_ns
     filled.service.store.add_asked(DatasetId.parse(DATASET), Interval(start_ns, start_ns + day_ns))
     start_ms = start_ns // 1_000_000
-    gap = {"start_ms": start_ms, "end_ms": start_ms + 24 * HOUR_MS, "cause": "never fetched"}
+    cause = {"cause": "never fetched", "code": "never_fetched"}
+    gap = {"start_ms": start_ms, "end_ms": start_ms + 24 * HOUR_MS, **cause}
     assert (await filled.local.get(f"/api/datasets/{DATASET}/gaps")).json() == {"gaps": [gap]}
     (listed,) = (await filled.local.get("/api/inventory")).json()["datasets"]
     assert (listed["complete"], listed["gap_count"], listed["gaps"]) == (False, 1, [gap])

@@ -11,10 +11,13 @@ from starlette.types import ASGIApp
 
 from dccd.domain.errors import DccdError
 from dccd.interfaces.api import (
+    routes_adopt,
     routes_data,
     routes_events,
     routes_exchanges,
     routes_export,
+    routes_folder,
+    routes_mend,
     routes_program,
     routes_runs,
     routes_settings,
@@ -30,8 +33,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *routes_exchanges.ENDPOINTS,
     *routes_runs.ENDPOINTS,
     *routes_data.ENDPOINTS,
+    *routes_mend.ENDPOINTS,
     *routes_export.ENDPOINTS,
     *routes_settings.ENDPOINTS,
+    *routes_folder.ENDPOINTS,
+    *routes_adopt.ENDPOINTS,
     *routes_events.ENDPOINTS,
 )
 

@@ -11,6 +11,7 @@ from dccd.application.operations.plan import Plan
 from dccd.application.scheduler import Submission
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
+from dccd.domain.gaps import GapCause
 from dccd.domain.instrument import Instrument
 from dccd.domain.timeutils import MS_NS
 from dccd.interfaces.api import models
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dccd.storage.recovery import RecoveryProgress
 
 INTERVALS_MAX = 200
+_GAP_CODES = {cause.value: cause.name.lower() for cause in GapCause}
 
 
 def to_ms(ts_ns: int) -> int:
@@ -66,7 +68,12 @@ def instrument(item: Instrument) -> models.InstrumentItem:
 
 def gap(item: Gap) -> models.GapItem:
     """One hole."""
-    return models.GapItem(start_ms=to_ms(item.start_ns), end_ms=-(-item.end_ns // MS_NS), cause=item.cause)
+    return models.GapItem(
+        start_ms=to_ms(item.start_ns),
+        end_ms=-(-item.end_ns // MS_NS),
+        cause=item.cause,
+        code=_GAP_CODES.get(item.cause, "other"),
+    )
 
 
 def widest(gaps: Sequence[Gap], most: int = INTERVALS_MAX) -> list[models.GapItem]:
@@ -101,6 +108,7 @@ def dataset_fields(info: DatasetInfo) -> dict[str, Any]:
         "gap_count": len(info.gaps),
         "complete": info.complete,
         "updated_ms": maybe_ms(info.updated_ns or None),
+        "bytes_per_day": info.bytes_per_day,
     }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
@@ -50,12 +48,6 @@ async def gaps(context: Context, dataset: str) -> models.Gaps:
     """Every gap of a dataset, with its cause."""
     found = await context.service.gaps(DatasetId.parse(dataset))
     return models.Gaps(gaps=[convert.gap(item) for item in found])
-
-
-@endpoint("POST", "/api/datasets/{dataset}/fill", status=HTTPStatus.ACCEPTED)
-async def fill(context: Context, dataset: str) -> models.RunStarted:
-    """Fetch just the gaps of a dataset."""
-    return convert.started(await context.service.fill_gaps(DatasetId.parse(dataset)))
 
 
 @endpoint("GET", "/api/datasets/{dataset}/rows", media_types=(JSON, ARROW_STREAM))
@@ -130,4 +122,4 @@ def bounds(start: str | None, end: str | None) -> tuple[int | None, int | None]:
     return (None if start is None else parse_time(start)), (None if end is None else parse_time(end))
 
 
-ENDPOINTS = (inventory, dataset_detail, gaps, fill, rows, read, find, chart)
+ENDPOINTS = (inventory, dataset_detail, gaps, rows, read, find, chart)

@@ -7,6 +7,7 @@ import time
 from argparse import Namespace
 from typing import Any
 
+from dccd.domain.errors import UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of
 from dccd.interfaces.cli.output import duration, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
@@ -15,10 +16,13 @@ from dccd.interfaces.cli.progress import RunProgress
 async def backfill(arguments: Namespace) -> int:
     """Run the command; the exit status."""
     asked = dataset_of(arguments) | {"start": arguments.start, "end": arguments.end}
+    if arguments.plan and arguments.derive_from:
+        raise UsageError("Making bars from stored trades fetches nothing: leave --plan out.")
     async with connect(arguments) as client:
         if arguments.plan:
             print_plan(await client.plan(**asked))
             return 0
+        asked["derive_from"] = arguments.derive_from
         started_s = time.monotonic()
         with RunProgress(f"{arguments.exchange} {arguments.symbol} {arguments.data_type}") as progress:
             outcome = await client.backfill(**asked, on_progress=progress)

@@ -1,50 +1,102 @@
-"""``dccd gaps``: what was asked for and is not there; ``--fill`` fetches it."""
+"""``dccd gaps`` and ``dccd repair``: what was asked for and is not there, and fetching just that."""
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from typing import Any
 
+from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UsageError
-from dccd.interfaces.cli.backfill import say_outcome
+from dccd.domain.types import DataType
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import duration, print_json, print_table, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 from dccd.interfaces.client import Client
 
+Gap = dict[str, Any]
+
+_HEAD = ("DATASET", "FROM", "TO", "LENGTH", "CAUSE")
+
 
 async def gaps(arguments: Namespace) -> int:
-    """Print or fill gaps; the exit status is 1 when a fill failed."""
-    if (arguments.exchange is None) != (arguments.symbol is None):
-        raise UsageError("Name an exchange and a symbol, or neither for all datasets.")
-    require_data(arguments)
-    async with connect(arguments) as client:
-        if arguments.exchange is None:
-            datasets = [d["id"] for d in await client.inventory() if d["gap_count"]]
-        else:
-            datasets = [await client.dataset_id(**dataset_of(arguments))]
-        if arguments.fill:
-            return max([await _fill(client, dataset) for dataset in datasets], default=0)
-        found = {dataset: await client.gaps(dataset) for dataset in datasets}
+    """Print or fill gaps; the exit status is 1 when some are left after filling."""
+    if arguments.fill:
+        return await repair(arguments)
+    async with connect_to_data(arguments) as client:
+        found = await _gaps_of(client, await _named(client, arguments))
     if arguments.json:
         print_json(found)
     elif any(found.values()):
-        print_table(
-            ("DATASET", "FROM", "TO", "LENGTH", "CAUSE"), [_line(d, g) for d in found for g in found[d]]
-        )
+        print_table(_HEAD, [_line(dataset, gap) for dataset in found for gap in found[dataset]])
     else:
         print("No gaps: everything that was asked for is stored.")
     return 0
 
 
-def _line(dataset: str, gap: dict[str, Any]) -> tuple[str, ...]:
+async def repair(arguments: Namespace) -> int:
+    """Fetch the gaps of one dataset or of all, one by one; the exit status is 1 when some are left."""
+    async with connect_to_data(arguments) as client:
+        found = await _gaps_of(client, await _named(client, arguments))
+        # Trades first: bars may be made from them.
+        order = sorted(found, key=lambda name: DatasetId.parse(name).data_type is not DataType.TRADES)
+        before = {name: found[name] for name in order if found[name]}
+        if not before:
+            print("No gaps: everything that was asked for is stored.")
+            return 0
+        left: dict[str, list[Gap]] = {}
+        reasons: dict[str, str] = {}
+        for dataset in before:
+            for started in await client.start_repair([dataset]):
+                reasons[dataset] = started["why"] or await _follow(client, started)
+            left[dataset] = await client.gaps(dataset)
+    print_table(
+        ("DATASET", "GAPS", "LENGTH", "FILLED", "LEFT"),
+        [(name, *_summary(before[name], left[name])) for name in before],
+        right=(1, 4),
+    )
+    for name, missing in left.items():
+        if missing:
+            print()
+            print_table(_HEAD, [_line(name, gap) for gap in missing])
+            print(f"Not filled: {reasons.get(name) or 'the exchange gave nothing for it'}")
+    return 1 if any(left.values()) else 0
+
+
+def connect_to_data(arguments: Namespace) -> Client:
+    """The client, once it is sure that there is data and that one dataset or none is named."""
+    if (arguments.exchange is None) != (arguments.symbol is None):
+        raise UsageError("Name an exchange and a symbol, or neither for all datasets.")
+    require_data(arguments)
+    return connect(arguments)
+
+
+async def _named(client: Client, arguments: Namespace) -> list[str]:
+    if arguments.exchange is None:
+        return [dataset["id"] for dataset in await client.inventory() if dataset["gap_count"]]
+    return [await client.dataset_id(**dataset_of(arguments))]
+
+
+async def _gaps_of(client: Client, datasets: list[str]) -> dict[str, list[Gap]]:
+    return {dataset: await client.gaps(dataset) for dataset in datasets}
+
+
+async def _follow(client: Client, started: dict[str, Any]) -> str:
+    """Wait for a run; why it did not do all, if so."""
+    with RunProgress(f"repair {started['dataset']}") as progress:
+        run = await client.follow_started(started, progress)
+    if run["error"] is not None:
+        return str(run["error"]["detail"])
+    if run["state"] != "succeeded":
+        return f"the run was {run['state']}"
+    return str((run["result"] or {}).get("why", ""))
+
+
+def _summary(before: list[Gap], left: list[Gap]) -> tuple[str, str, str, str]:
+    whole_ms, left_ms = (sum(gap["end_ms"] - gap["start_ms"] for gap in found) for found in (before, left))
+    filled_ms = max(0, whole_ms - left_ms)
+    return f"{len(before):,}", duration(whole_ms / 1000), duration(filled_ms / 1000), f"{len(left):,}"
+
+
+def _line(dataset: str, gap: Gap) -> tuple[str, ...]:
     length_s = (gap["end_ms"] - gap["start_ms"]) / 1000
     return dataset, time_ms(gap["start_ms"]), time_ms(gap["end_ms"]), duration(length_s), gap["cause"]
-
-
-async def _fill(client: Client, dataset: str) -> int:
-    started_s = time.monotonic()
-    with RunProgress(f"fill {dataset}") as progress:
-        outcome = await client.fill(dataset, on_progress=progress)
-    return say_outcome(f"gaps of {dataset}", "stored", outcome, time.monotonic() - started_s)

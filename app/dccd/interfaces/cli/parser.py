@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dccd
 
@@ -60,6 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"last (go on), origin (since listing), or a time: {_TIMES} (default: last)",
     )
     backfill.add_argument("--end", help=f"exclusive; {_TIMES} (default: now)")
+    backfill.add_argument(
+        "--derive-from",
+        choices=("trades",),
+        help="make the bars from stored trades, of any span, instead of fetching them",
+    )
     backfill.add_argument("--plan", action="store_true", help="only say what would be fetched")
 
     read = command("read", "Print stored rows.")
@@ -73,10 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     inventory = command("inventory", "List what is stored.")
     inventory.add_argument("--json", action="store_true", help="as JSON")
 
-    gaps = command("gaps", "List what was asked for and is not there, of one dataset or of all.")
-    _dataset_arguments(gaps, optional=True)
-    gaps.add_argument("--fill", action="store_true", help="fetch exactly these gaps")
-    gaps.add_argument("--json", action="store_true", help="as JSON")
+    _mending_commands(command)
 
     export = command("export", "Write stored rows to files in a folder.")
     _dataset_arguments(export)
@@ -86,11 +88,42 @@ def build_parser() -> argparse.ArgumentParser:
         "--format", choices=("parquet", "csv", "arrow"), default="parquet", help="default: parquet"
     )
 
+    move = command("move", "Move all data to another folder, empty or new.")
+    move.add_argument("to", metavar="DIR", help="made if missing; on another disk all is copied and compared")
+
+    adopt = command("adopt", "Take over the data of the dccd 3 package; nothing of it is changed.")
+    adopt.add_argument("folder", metavar="FOLDER", help="its data folder")
+    adopt.add_argument(
+        "--config-file", metavar="FILE", help="its YAML configuration: add its settings and jobs to ours"
+    )
+    adopt.add_argument("--dry-run", action="store_true", help="only say what there is; store nothing")
+
     command("validate", "Check the configuration file.")
     status = command("status", "Say whether dccd runs on the data folder, and what it does.")
     status.add_argument("--json", action="store_true", help="as JSON")
     command("open", "Show the running app's window, or print an address to open in a browser.")
     return parser
+
+
+def _mending_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    gaps = command("gaps", "List what was asked for and is not there, of one dataset or of all.")
+    _dataset_arguments(gaps, optional=True)
+    gaps.add_argument("--fill", action="store_true", help="fetch exactly these gaps")
+    gaps.add_argument("--json", action="store_true", help="as JSON")
+
+    repair = command("repair", "Fetch exactly the gaps, of one dataset or of all.")
+    _dataset_arguments(repair, optional=True)
+
+    check = command("check", "Fetch random stored stretches again and compare them with what is stored.")
+    _dataset_arguments(check, optional=True)
+    check.add_argument("--windows", type=int, metavar="N", help="how many stretches (default: 10)")
+    check.add_argument("--seed", type=int, metavar="N", help="draw the same stretches again")
+    check.add_argument("--json", action="store_true", help="as JSON")
+
+    audit = command("audit", "Compare stored bars with what the stored trades make.")
+    _dataset_arguments(audit)
+    _range_arguments(audit)
+    audit.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _port(text: str) -> int:

@@ -59,6 +59,7 @@ class Client(Connection):
         depth: int | None = None,
         start: str | int = "last",
         end: str | int | None = None,
+        derive_from: str | None = None,
     ) -> Json:
         """Start a backfill, or find the one that does the same already, without waiting.
 
@@ -68,6 +69,8 @@ class Client(Connection):
             ``run_id``, and ``status``: ``started`` or ``already-running``. See :meth:`backfill`.
         """
         body = _request(exchange, symbol, data_type, span=span, depth=depth, start=start, end=end)
+        if derive_from is not None:
+            body["derive_from"] = derive_from
         return await self.call("POST", "/api/backfill", json=body)
 
     async def backfill(
@@ -80,6 +83,7 @@ class Client(Connection):
         depth: int | None = None,
         start: str | int = "last",
         end: str | int | None = None,
+        derive_from: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> Json:
         """Fetch what is missing of ``[start, end)`` and store it.
@@ -98,6 +102,8 @@ class Client(Connection):
             ``"last"``, ``"origin"``, ISO-8601 or nanoseconds; inclusive.
         end : str, int or None
             ISO-8601 or nanoseconds, exclusive; None is now.
+        derive_from : str or None
+            ``"trades"`` makes the bars from stored trades, of any span, and fetches nothing.
         on_progress : callable or None
             Called with the run a few times a second.
 
@@ -110,7 +116,14 @@ class Client(Connection):
             what it fetched stays.
         """
         started = await self.start_backfill(
-            exchange, symbol, data_type, span=span, depth=depth, start=start, end=end
+            exchange,
+            symbol,
+            data_type,
+            span=span,
+            depth=depth,
+            start=start,
+            end=end,
+            derive_from=derive_from,
         )
         return _outcome(await self.follow_started(started, on_progress))
 
@@ -118,6 +131,63 @@ class Client(Connection):
         """Fetch just the gaps of a dataset, named by its id. Returns what :meth:`backfill` does."""
         started = await self.call("POST", f"/api/datasets/{dataset}/fill")
         return _outcome(await self.follow_started(started, on_progress))
+
+    async def start_repair(self, datasets: list[str] | None = None) -> list[Json]:
+        """Start to fetch the gaps of some datasets, named by id, or of all.
+
+        Returns
+        -------
+        list of dict
+            For each with gaps ``dataset``, ``run_id`` and ``status``; no run, and ``why``, where its gaps are
+            not to be had.
+        """
+        body: Json = {} if datasets is None else {"datasets": datasets}
+        answer = await self.call("POST", "/api/repair", json=body)
+        return list(answer["repairs"])
+
+    async def check(
+        self,
+        dataset: str,
+        *,
+        windows: int | None = None,
+        seed: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Json:
+        """Fetch random covered windows of a dataset again, and compare them with what is stored.
+
+        Parameters
+        ----------
+        dataset : str
+            Its id.
+        windows : int or None
+            At most so many; None is ten.
+        seed : int or None
+            The same seed on the same coverage draws the same windows.
+
+        Returns
+        -------
+        dict
+            What :meth:`backfill` does, and ``result``, see `docs/api.md`.
+        """
+        given = (("windows", windows), ("seed", seed))
+        body = {name: value for name, value in given if value is not None}
+        started = await self.call("POST", f"/api/datasets/{dataset}/check", json=body)
+        run = await self.follow_started(started, on_progress)
+        return _outcome(run) | {"result": run["result"]}
+
+    async def audit(
+        self,
+        dataset: str,
+        *,
+        start: str | int | None = None,
+        end: str | int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Json:
+        """Compare stored bars with what the stored trades make; see :meth:`check` for what is returned."""
+        body = {name: str(value) for name, value in (("start", start), ("end", end)) if value is not None}
+        started = await self.call("POST", f"/api/datasets/{dataset}/audit", json=body)
+        run = await self.follow_started(started, on_progress)
+        return _outcome(run) | {"result": run["result"]}
 
     async def read(
         self,
@@ -228,6 +298,53 @@ class Client(Connection):
         body |= {key: str(value) for key, value in (("start", start), ("end", end)) if value is not None}
         started = await self.call("POST", "/api/export", json=body)
         return _outcome(await self.follow_started(started, on_progress))
+
+    async def adopt(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        config_file: str | os.PathLike[str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Json:
+        """Take over the data folder of the dccd 3 package; nothing in it is changed.
+
+        Parameters
+        ----------
+        config_file : path or None
+            The package's YAML configuration, if its settings and jobs are to be added to ours.
+
+        Returns
+        -------
+        dict
+            ``run_id``, ``rows_written``, ``state``, ``result`` (what came of each dataset, what was not taken
+            and why; None when it failed), and ``error`` when it failed.
+        """
+        body = {"folder": _absolute(folder)}
+        if config_file is not None:
+            body["config_file"] = _absolute(config_file)
+        started = await self.call("POST", "/api/adopt", json=body)
+        run = await self.follow_started(started, on_progress)
+        return _outcome(run) | {"result": run["result"]}
+
+    async def move(self, folder: str | os.PathLike[str], *, on_progress: OnProgress | None = None) -> Json:
+        """Move all data to another folder, empty or new; work goes on there, and the old one says where.
+
+        Returns
+        -------
+        dict
+            ``run_id``, ``state``, ``folder`` (absolute), and ``error`` when it failed: then all is as it was.
+
+        Raises
+        ------
+        ApiError
+            The folder cannot be used, or other runs are under way when it comes to changing over.
+        """
+        place = _absolute(folder)
+        started = await self.call("POST", "/api/folder/move", json={"folder": place})
+        outcome = _outcome(await self.follow_started(started, on_progress)) | {"folder": place}
+        if outcome["state"] == "succeeded":
+            await self.call("POST", "/api/folder/switch")
+        return outcome
 
 
 def _request(exchange: str, symbol: str, data_type: str, **rest: object) -> Json:

@@ -8,6 +8,13 @@ JavaScript; a time in a request is text, ISO-8601 or an integer of nanoseconds. 
 from __future__ import annotations
 
 from dccd.interfaces.api.models.access import FieldError, Problem, Session, SessionRequest, Ticket
+from dccd.interfaces.api.models.adopt import (
+    AdoptableConfig,
+    AdoptableDataset,
+    AdoptPlan,
+    AdoptRequest,
+    NotTaken,
+)
 from dccd.interfaces.api.models.base import Answer, PathText, Request, Text, Time
 from dccd.interfaces.api.models.datasets import (
     Dataset,
@@ -31,6 +38,14 @@ from dccd.interfaces.api.models.exchanges import (
     RefreshRequest,
 )
 from dccd.interfaces.api.models.export import DownloadQuery, ExportFormat, ExportRequest, ExportStarted
+from dccd.interfaces.api.models.folder import MoveRequest
+from dccd.interfaces.api.models.mending import (
+    AuditRequest,
+    CheckRequest,
+    RepairRequest,
+    Repairs,
+    RepairStarted,
+)
 from dccd.interfaces.api.models.program import (
     Disk,
     Done,
@@ -63,11 +78,17 @@ from dccd.interfaces.api.models.work import (
 )
 
 __all__ = [
+    "AdoptPlan",
+    "AdoptRequest",
+    "AdoptableConfig",
+    "AdoptableDataset",
     "Answer",
+    "AuditRequest",
     "BackfillRequest",
     "Chart",
     "ChartBars",
     "ChartQuery",
+    "CheckRequest",
     "ColumnItem",
     "Dataset",
     "DatasetDetail",
@@ -95,6 +116,8 @@ __all__ = [
     "Inventory",
     "InventoryEvent",
     "LogEvent",
+    "MoveRequest",
+    "NotTaken",
     "PathText",
     "Plan",
     "Problem",
@@ -103,6 +126,9 @@ __all__ = [
     "Recovering",
     "RefreshRequest",
     "Refreshed",
+    "RepairRequest",
+    "RepairStarted",
+    "Repairs",
     "Request",
     "ResetEvent",
     "Rows",

@@ -27,11 +27,15 @@ class DatasetName(Answer):
 
 
 class GapItem(Answer):
-    """A hole in what was asked for, and why it is there."""
+    """A hole in what was asked for, and why it is there: in words, and as a stable code.
+
+    A code is the name of a :class:`dccd.domain.gaps.GapCause` in lower case; "other" is an older program's.
+    """
 
     start_ms: int
     end_ms: int
     cause: str
+    code: str
 
 
 class Dataset(Answer):
@@ -54,6 +58,7 @@ class Dataset(Answer):
     gap_count: int
     complete: bool
     updated_ms: int | None
+    bytes_per_day: int | None
 
 
 class Inventory(Answer):

@@ -13,10 +13,14 @@ from dccd.interfaces.api.models.datasets import DatasetRequest
 
 
 class BackfillRequest(DatasetRequest):
-    """Fetch ``[start, end)``; `start` may also be ``last`` (go on) or ``origin`` (since listing)."""
+    """Fetch ``[start, end)``; `start` may also be ``last`` (go on) or ``origin`` (since listing).
+
+    With `derive_from` bars are made from stored trades, and nothing is fetched.
+    """
 
     start: Time = "last"
     end: Time | None = None
+    derive_from: Literal["trades"] | None = None
 
 
 class Plan(Answer):
