@@ -39,11 +39,13 @@ async def cancel(context: Context, run_id: str) -> models.RunCancelled:
 
 @endpoint("POST", "/api/backfill/{run_id}/retry", status=HTTPStatus.ACCEPTED)
 async def retry(context: Context, run_id: str, scope: Scope) -> models.RunStarted:
-    """Do again what a run did, fetching only what is missing; a page may not repeat an export."""
+    """Do again what a run did, fetching only what is missing; a page may not name a folder again."""
     run = await context.service.run(run_id)
-    if run.operation == "export" and scope is not Scope.LOCAL:
-        # The folder was chosen for one export, and a page may not name it again.
-        raise AccessDenied("Export it from the Library again, and choose the folder there.")
+    if scope is not Scope.LOCAL:  # a folder was chosen for one use, and a page may not name it again
+        if run.operation == "export":
+            raise AccessDenied("Export it from the Library again, and choose the folder there.")
+        if run.operation == "adopt":
+            raise AccessDenied("Adopt the folder again, and choose it there.")
     return convert.started(await context.service.retry(run_id))
 
 
