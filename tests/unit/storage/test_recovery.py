@@ -1,0 +1,443 @@
+"""What a start may find: a damaged index or record, files that are gone, changed, or may not be read."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from dccd.domain.coverage import Interval, IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import StorageError
+from dccd.domain.gaps import GapCause
+from dccd.domain.timeutils import DAY_NS, MINUTE_NS
+from dccd.storage.fs import Entry, RealFileSystem
+from dccd.storage.store import Store
+from tests.faults.simdisk import SimDisk
+
+BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
+FEB = 1_706_745_600_000_000_000  # 2024-02-01
+JANUARY, FEBRUARY = (-60, 0), (0, 60)
+
+
+def bars(first: int, last: int) -> dict[str, Any]:
+    minutes = range(first, last)
+    names = ("open", "high", "low", "close", "volume")
+    values = [float(minute) for minute in minutes]
+    return {"ts": [FEB + m * MINUTE_NS for m in minutes], **dict.fromkeys(names, values)}
+
+
+def span(first: int, last: int) -> IntervalSet:
+    return IntervalSet.of(FEB + first * MINUTE_NS, FEB + last * MINUTE_NS)
+
+
+def fill(store: Store, first: int, last: int) -> None:
+    log = store.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(first, last), span(first, last), None)
+    log.finish()
+
+
+def opens(store: Store) -> list[Any]:
+    return [value for batch in store.read(BARS) for value in batch["open"].to_pylist()]
+
+
+def causes(store: Store) -> dict[str, IntervalSet]:
+    found: dict[str, IntervalSet] = {}
+    for gap in store.gaps(BARS):
+        found[gap.cause] = found.get(gap.cause, IntervalSet()) | IntervalSet.of(gap.start_ns, gap.end_ns)
+    return found
+
+
+class Disk(RealFileSystem):
+    """A disk that can be made to refuse some paths, or to wait before it lists the journals."""
+
+    def __init__(self) -> None:
+        self.refuses: Callable[[Path], bool] = lambda _path: False
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.waits = threading.Event()
+
+    def _check(self, path: Path) -> None:
+        if self.refuses(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def source(self, path: Path) -> pa.NativeFile:
+        self._check(path)
+        return super().source(path)
+
+    def entries(self, path: Path) -> list[Entry]:
+        if path.name == "journal":
+            self.waits.set()
+            assert self.go_on.wait(30)
+        self._check(path)
+        return super().entries(path)
+
+
+@pytest.fixture
+def stored(data_path: Path) -> Path:
+    """A data folder with two files, all of which was asked for."""
+    with closing(Store.open(data_path)) as store:
+        store.add_asked(BARS, Interval(FEB - 60 * MINUTE_NS, FEB + 60 * MINUTE_NS))
+        fill(store, *JANUARY)
+        fill(store, *FEBRUARY)
+    return data_path
+
+
+def january(data_path: Path) -> Path:
+    return data_path / BARS.folder / "2024-01.parquet"
+
+
+# --- open and recover, apart ----------------------------------------------------------------------
+
+
+def test_what_the_index_knows_is_told_before_the_recovery(stored: Path) -> None:
+    with closing(Store.open(stored)) as store:
+        log = store.begin_backfill(BARS, "run", source="binance")
+        log.append(bars(60, 70), span(60, 70), None)
+    with closing(Store.open(stored, recover=False)) as store:
+        assert store.recovering is not None
+        assert [info.rows for info in store.inventory()] == [120]
+        store.recover()
+        assert store.recovering is None
+        assert [info.rows for info in store.inventory()] == [130]
+
+
+def test_who_needs_what_is_right_waits_for_the_recovery(stored: Path) -> None:
+    disk = Disk()
+    disk.go_on.clear()
+    with closing(Store.open(stored, fs=disk, recover=False)) as store:
+        recovering = threading.Thread(target=store.recover)
+        recovering.start()
+        assert disk.waits.wait(30)
+        rows: list[int] = []
+        asking = threading.Thread(target=lambda: rows.append(store.info(BARS).rows))
+        asking.start()
+        assert store.inventory()[0].rows == 120
+        assert rows == []
+        disk.go_on.set()
+        asking.join()
+        assert rows == [120]
+        recovering.join()
+
+
+def test_closing_ends_a_recovery(stored: Path) -> None:
+    disk = Disk()
+    disk.go_on.clear()
+    store = Store.open(stored, fs=disk, recover=False)
+    failed: list[StorageError] = []
+
+    def recover() -> None:
+        try:
+            store.recover()
+        except StorageError as error:
+            failed.append(error)
+
+    recovering = threading.Thread(target=recover)
+    recovering.start()
+    assert disk.waits.wait(30)
+    store.interrupt()
+    disk.go_on.set()
+    store.close()
+    recovering.join()
+    assert "closed" in str(failed[0])
+    Store.open(stored).close()
+
+
+def test_a_recovery_that_failed_can_be_done_again(stored: Path) -> None:
+    disk = Disk()
+    with closing(Store.open(stored, fs=disk, recover=False)) as store:
+        disk.refuses = lambda path: path == stored
+        for _ in range(2):
+            with pytest.raises(StorageError, match="reading the data folder"):
+                store.info(BARS)
+        assert store.recovering is None
+        assert not store.recovered
+        disk.refuses = lambda _path: False
+        assert store.info(BARS).rows == 120
+
+
+# --- the index ------------------------------------------------------------------------------------
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"no database" * 100)
+
+
+def nothing(path: Path) -> None:
+    path.unlink()
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
+def sql(text: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(text)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        garbage,
+        nothing,
+        a_folder,
+        cut,
+        sql("PRAGMA user_version = 1"),
+        sql("DROP TABLE files"),
+        sql("ALTER TABLE files DROP COLUMN crc"),
+        sql("UPDATE files SET size_bytes = 'many'"),
+        sql("UPDATE files SET first_ns = first_ns + 1, last_ns = 0"),
+        sql("UPDATE files SET footer = replace(footer, '60', '61')"),
+        sql("UPDATE files SET path = path || 'x'"),
+    ],
+    ids=lambda change: getattr(change, "__name__", ""),
+)
+def test_an_index_that_is_no_good_costs_nothing(stored: Path, change: Callable[[Path], None]) -> None:
+    change(stored / ".dccd" / "catalog.db")
+    for _ in range(2):
+        with closing(Store.open(stored)) as store:
+            info = store.info(BARS)
+            assert (info.rows, info.start_ns, info.gaps) == (120, FEB - 60 * MINUTE_NS, ())
+            assert len(opens(store)) == 120
+            assert store.problems == ()
+
+
+def test_no_flipped_bit_of_the_index_makes_a_wrong_answer(stored: Path) -> None:
+    path = stored / ".dccd" / "catalog.db"
+    whole = path.read_bytes()
+    used = [at for at in range(len(whole)) if whole[at]]
+    for at in used[:: max(1, len(used) // 40)]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with closing(Store.open(stored)) as store:
+            info = store.info(BARS)
+            assert (info.rows, info.start_ns, info.files) == (120, FEB - 60 * MINUTE_NS, 2), at
+            assert info.covered == span(-60, 60), at
+
+
+def test_an_index_that_another_program_holds_is_left_alone(stored: Path) -> None:
+    path = stored / ".dccd" / "catalog.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with closing(Store.open(stored)) as store:
+            assert store.info(BARS).rows == 120
+            fill(store, 60, 70)
+        other.execute("ROLLBACK")
+    with closing(Store.open(stored)) as store:
+        assert store.info(BARS).rows == 130
+        assert store.gaps(BARS) == []
+
+
+# --- the record of what was asked for -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        garbage,
+        cut,
+        sql("DROP TABLE intervals"),
+        sql("UPDATE intervals SET start_ns = start_ns + 1"),
+        sql("UPDATE intervals SET kind = 'no such kind'"),
+        sql("UPDATE intervals SET dataset = 'no dataset'"),
+        sql("UPDATE intervals SET end_ns = 'late'"),
+        sql("UPDATE intervals SET cause = CAST(x'ff' AS TEXT)"),
+        sql("PRAGMA user_version = 9"),
+    ],
+    ids=lambda change: getattr(change, "__name__", ""),
+)
+def test_a_damaged_record_is_kept_and_made_good(data_path: Path, change: Callable[[Path], None]) -> None:
+    with closing(Store.open(data_path)) as store:
+        store.add_asked(BARS, Interval(FEB, FEB + DAY_NS))
+        fill(store, 0, 10)
+        fill(store, 20, 30)
+    path = data_path / ".dccd" / "coverage.db"
+    change(path)
+    damaged = path.read_bytes()
+    for start in range(2):
+        with closing(Store.open(data_path)) as store:
+            assert (len(store.problems) > 0) == (start == 0)
+            if start == 0:
+                assert store.problems[0].kept is not None
+                assert store.problems[0].kept.read_bytes() == damaged
+            assert not span(0, 30) - store.coverage(BARS).asked
+            assert not store.coverage(BARS).asked - span(0, 24 * 60)
+            assert not span(10, 20) - IntervalSet(gap[:2] for gap in map(bounds, store.gaps(BARS)))
+
+
+def bounds(gap: Any) -> tuple[int, int]:
+    return gap.start_ns, gap.end_ns
+
+
+def test_sound_entries_of_a_damaged_record_hold(data_path: Path) -> None:
+    other = DatasetId.parse("binance:ETH-USDT:ohlc:1m")
+    with closing(Store.open(data_path)) as store:
+        store.add_asked(BARS, Interval(FEB, FEB + DAY_NS))
+        store.add_asked(other, Interval(FEB, FEB + DAY_NS))
+        fill(store, 0, 10)
+    sql("UPDATE intervals SET start_ns = start_ns + 1 WHERE dataset LIKE '%BTC%'")(
+        data_path / ".dccd" / "coverage.db"
+    )
+    with closing(Store.open(data_path)) as store:
+        assert store.coverage(other).asked == IntervalSet.of(FEB, FEB + DAY_NS)
+        assert store.coverage(BARS).asked == span(0, 10)
+
+
+def test_the_record_of_the_first_version_is_read(data_path: Path) -> None:
+    with closing(Store.open(data_path)) as store:
+        store.add_asked(BARS, Interval(FEB, FEB + DAY_NS))
+    sql("ALTER TABLE intervals DROP COLUMN crc; PRAGMA application_id = 0; PRAGMA user_version = 1")(
+        data_path / ".dccd" / "coverage.db"
+    )
+    for _ in range(2):
+        with closing(Store.open(data_path)) as store:
+            assert store.coverage(BARS).asked == IntervalSet.of(FEB, FEB + DAY_NS)
+            assert store.problems == ()
+
+
+# --- files that are not as they were --------------------------------------------------------------
+
+
+@contextmanager
+def running(data_path: Path, *, restarts: bool, change: Callable[[], object]) -> Iterator[Store]:
+    """A store under which, or between two starts of which, something is changed."""
+    store = Store.open(data_path)
+    if restarts:
+        store.close()
+    change()
+    if restarts:
+        store = Store.open(data_path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+WHEN = pytest.mark.parametrize("restarts", [True, False], ids=["between starts", "while running"])
+
+
+@WHEN
+def test_a_file_that_is_gone_is_a_gap_until_it_is_back(stored: Path, restarts: bool, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with running(stored, restarts=restarts, change=lambda: january(stored).rename(kept)) as store:
+        assert opens(store) == [float(n) for n in range(60)]
+        assert causes(store) == {GapCause.FILE_GONE: span(-60, 0)}
+        fill(store, -10, 5)
+        assert opens(store) == [float(n) for n in range(-10, 60)]
+        assert causes(store) == {GapCause.FILE_GONE: span(-60, -10)}
+    january(stored).unlink()
+    shutil.copy2(kept, january(stored))
+    with closing(Store.open(stored)) as store:
+        assert store.gaps(BARS) == []
+        assert opens(store) == [float(n) for n in range(-60, 60)]
+
+
+@WHEN
+def test_a_file_replaced_by_an_older_one_loses_what_that_lacks(
+    data_path: Path, tmp_path: Path, restarts: bool
+) -> None:
+    with closing(Store.open(data_path)) as store:
+        fill(store, -60, -30)
+        shutil.copy2(january(data_path), tmp_path / "older")
+        fill(store, -30, 0)
+
+    def go_back() -> None:
+        shutil.copy2(tmp_path / "older", january(data_path))
+
+    with running(data_path, restarts=restarts, change=go_back) as store:
+        assert opens(store) == [float(n) for n in range(-60, -30)]
+        assert causes(store) == {GapCause.FILE_GONE: span(-30, 0)}
+        fill(store, -30, 0)
+        assert opens(store) == [float(n) for n in range(-60, 0)]
+        assert store.gaps(BARS) == []
+
+
+@WHEN
+def test_a_file_that_was_added_is_not_written_over(data_path: Path, tmp_path: Path, restarts: bool) -> None:
+    with closing(Store.open(tmp_path / "other")) as other:
+        fill(other, *JANUARY)
+    Store.open(data_path).close()
+
+    def add() -> None:
+        january(data_path).parent.mkdir(parents=True)
+        shutil.copy2(january(tmp_path / "other"), january(data_path))
+
+    with running(data_path, restarts=restarts, change=add) as store:
+        fill(store, -10, 5)
+        assert opens(store) == [float(n) for n in range(-60, 5)]
+        assert store.coverage(BARS).covered == span(-60, 5)
+
+
+def test_a_file_damaged_while_running_is_put_aside_once_it_is_read(stored: Path) -> None:
+    with closing(Store.open(stored)) as store:
+        january(stored).write_bytes(january(stored).read_bytes()[:-9])
+        assert opens(store) == [float(n) for n in range(60)]
+        assert causes(store) == {GapCause.PUT_ASIDE: span(-60, 0)}
+        assert store.problems[0].kept is not None
+
+
+def test_a_file_that_may_not_be_read_now_stops_nobody_and_is_not_written_over(stored: Path) -> None:
+    before = january(stored).read_bytes()
+    (stored / ".dccd" / "catalog.db").unlink()
+    disk = Disk()
+    disk.refuses = lambda path: path == january(stored)
+    with closing(Store.open(stored, fs=disk)) as store:
+        assert opens(store) == [float(n) for n in range(60)]
+        assert causes(store) == {GapCause.UNREADABLE: span(-60, 0)}
+        assert "Permission denied" in store.problems[0].text
+        with pytest.raises(StorageError, match="cannot be read now"):
+            fill(store, -10, 70)
+        assert january(stored).read_bytes() == before
+        assert store.info(BARS).size_bytes == sum(info.size_bytes for info in store.files(BARS))
+        assert store.files(BARS)[0].rows == 70, "the other period was published"
+        disk.refuses = lambda _path: False
+        store.publish()
+        assert opens(store) == [float(n) for n in range(-60, 70)]
+        assert store.problems == ()
+        assert store.gaps(BARS) == []
+    assert not list((stored / ".dccd" / "quarantine").iterdir())
+
+
+def test_what_lies_in_a_folder_that_may_not_be_listed_is_not_gone(stored: Path) -> None:
+    disk = Disk()
+    disk.refuses = lambda path: path.name == "symbol=BTC-USDT"
+    with closing(Store.open(stored, fs=disk)) as store:
+        assert causes(store) == {GapCause.UNREADABLE: span(-60, 60)}
+        assert ["symbol=BTC-USDT" in problem.text for problem in store.problems] == [True]
+    with closing(Store.open(stored)) as store:
+        assert store.gaps(BARS) == []
+        assert store.info(BARS).rows == 120
+
+
+def test_a_full_disk_keeps_nobody_from_what_is_left() -> None:
+    disk, folder = SimDisk(), Path("/data")
+    with closing(Store.open(folder, fs=disk)) as store:
+        fill(store, *JANUARY)
+        fill(store, *FEBRUARY)
+    disk.remove(january(folder))
+    disk.fail = lambda _call, name: OSError(errno.ENOSPC, "full") if "commit" in name else None
+    with closing(Store.open(folder, fs=disk)) as store:
+        assert opens(store) == [float(n) for n in range(60)]
+        assert causes(store) == {GapCause.FILE_GONE: span(-60, 0)}
+        assert "is gone, which could not be recorded" in store.problems[0].text
+    disk.fail = lambda _call, _name: None
+    for _ in range(2):
+        with closing(Store.open(folder, fs=disk)) as store:
+            assert causes(store) == {GapCause.FILE_GONE: span(-60, 0)}
+            assert store.problems == ()
