@@ -16,6 +16,7 @@ from dccd.domain.timeutils import MINUTE_NS
 from dccd.storage.frames import Frame
 from dccd.storage.fs import RealFileSystem
 from dccd.storage.journal import Journal
+from dccd.storage.journal_scan import Hole
 from dccd.storage.schema import to_batch
 from dccd.storage.store import Store
 
@@ -91,7 +92,7 @@ def test_a_zeroed_stretch_costs_the_pages_in_it(written: Journal) -> None:
         written.path.write_bytes(damaged)
         with closing(Journal.open(FS, written.path)) as again:
             assert [frame.seq for frame in again.frames] == [*range(1, first), *range(last + 1, 6)]
-            assert again.holes == [(start, end.offset + end.size - start)]
+            assert again.holes == [Hole(start, end.offset + end.size - start)]
             # Nothing is known of what was there, so the next page of each dataset proves nothing.
             later = [frame for frame in again.frames if frame.seq > last]
             for dataset in {frame.dataset for frame in later}:

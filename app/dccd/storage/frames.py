@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import msgspec.json
 import pyarrow as pa
@@ -30,7 +30,7 @@ from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import DccdError
 from dccd.domain.timeutils import HOUR_NS, US_NS
 from dccd.storage.epochs import NOTHING_REPLACED, Replaced
-from dccd.storage.fs import Bytes, File
+from dccd.storage.fs import Bytes
 from dccd.storage.merge import with_repeats
 from dccd.storage.predecessors import Repeats
 
@@ -164,6 +164,19 @@ class Parsed(NamedTuple):
     rows: pa.Buffer
 
 
+class Readable(Protocol):
+    """What is needed of a file to read frames from it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        ...
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer only at the end."""
+        ...
+
+
 class Head(NamedTuple):
     """What a frame says of itself, its head's CRC being right; `size` is that of the whole frame."""
 
@@ -194,7 +207,7 @@ def meta_of(batch: pa.RecordBatch, covered: IntervalSet, **more: object) -> dict
     return {"rows": batch.num_rows, "us": us, "covered": [*covered], **said}
 
 
-def read_whole(file: File, offset: int) -> bytes | None:
+def read_whole(file: Readable, offset: int) -> bytes | None:
     """The bytes of the frame at `offset`, None when the file has fewer than it says of itself."""
     start = file.read_at(offset, _FRAME.size)
     if len(start) < _FRAME.size:
@@ -205,7 +218,7 @@ def read_whole(file: File, offset: int) -> bytes | None:
     return start + file.read_at(offset + _FRAME.size, size)
 
 
-def read_head(file: File, offset: int, seed: int) -> Head | None:
+def read_head(file: Readable, offset: int, seed: int) -> Head | None:
     """What the frame at `offset` says of itself, None when its head is damaged or cut short."""
     start = file.read_at(offset, _FRAME.size + _LENGTHS.size)
     if len(start) < _FRAME.size + _LENGTHS.size:

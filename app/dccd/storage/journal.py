@@ -19,9 +19,9 @@ import pyarrow as pa
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError
-from dccd.storage.frames import Frame, encode, meta_of, rows_of, sealed, set_due
+from dccd.storage.frames import Frame, Readable, encode, meta_of, rows_of, sealed, set_due
 from dccd.storage.fs import File, FileSystem, in_words
-from dccd.storage.journal_scan import Hole, scan
+from dccd.storage.journal_scan import Hole, Patient, scan
 from dccd.storage.predecessors import Predecessors
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
 
@@ -108,9 +108,10 @@ class Journal:
         with in_words(f"reading the journal {path.name}"):
             file = fs.open(path, write=write)
             try:
-                name = _read_header(file)
+                start = Patient(file)
+                name = _read_header(start)
                 journal = cls(fs, path, file, name or _uuid_in(path))
-                journal._scan(tell, sound=name is not None)
+                journal._scan(tell, sound=name is not None, refused=start.refused)
             except BaseException:
                 file.close()
                 raise
@@ -287,12 +288,14 @@ class Journal:
         except OSError as error:
             self._broken = f"A journal cannot be written any more ({error.strerror}); start the run again."
 
-    def _scan(self, tell: Callable[[int], None] | None, *, sound: bool) -> None:
+    def _scan(self, tell: Callable[[int], None] | None, *, sound: bool, refused: bool) -> None:
         found = scan(self, self._file, self._seed, _HEADER.size, tell)
         if not sound:
+            if not found.frames and refused:
+                raise StorageError("the disk would not have it read")
             if not found.frames:
                 raise CorruptFile(f"The journal {self.path.name} has no readable header.")
-            found.holes.insert(0, Hole(0, _HEADER.size))
+            found.holes.insert(0, Hole(0, _HEADER.size, refused))
         self.frames, self.holes, self.lost = found.frames, found.holes, found.lost
         self._seq = found.frames[-1].seq if found.frames else 0
         self._synced_size = 0  # whoever wrote it may have died before the disk had it
@@ -300,14 +303,14 @@ class Journal:
     def read_hole(self, hole: Hole) -> bytes:
         """What is there instead of a page."""
         with in_words(f"reading the journal {self.path.name}"):
-            return self._file.read_at(*hole)
+            return self._file.read_at(hole.offset, hole.size)
 
     def leave(self) -> None:
         """Keep the file when it retires: its holes could not be put aside. The next start tries again."""
         self._left = True
 
 
-def _read_header(file: File) -> uuid.UUID | None:
+def _read_header(file: Readable) -> uuid.UUID | None:
     head = file.read_at(0, _HEADER.size)
     if len(head) == _HEADER.size:
         magic, version, _schema, name, crc = _HEADER.unpack(head)

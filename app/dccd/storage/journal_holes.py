@@ -26,15 +26,17 @@ def put_holes_aside(
     """
     name = journal.path.name
     try:
+        for dataset, lost in journal.lost.items():
+            if left := lost - covered(dataset):
+                coverage.add(dataset, What.LOST, left, GapCause.PUT_ASIDE.value)
         for hole in journal.holes:
+            if hole.refused:  # it may be a page that can be read another time
+                raise StorageError("the disk would not have them read")
             quarantine.keep(
                 f"{name}@{hole.offset}",
                 journal.read_hole(hole),
                 f"{hole.size} bytes at {hole.offset} of the journal {name} are no whole page, and put aside.",
             )
-        for dataset, lost in journal.lost.items():
-            if left := lost - covered(dataset):
-                coverage.add(dataset, What.LOST, left, GapCause.PUT_ASIDE.value)
     except StorageError as error:
         journal.leave()
         quarantine.problems.append(

@@ -7,6 +7,7 @@ else the next mark with a sound head does.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,17 @@ import pyarrow as pa
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import US_NS
-from dccd.storage.frames import MARK, Frame, Head, Parsed, parse, read_head, read_whole, set_due
+from dccd.storage.frames import (
+    MARK,
+    Frame,
+    Head,
+    Parsed,
+    Readable,
+    parse,
+    read_head,
+    read_whole,
+    set_due,
+)
 from dccd.storage.fs import File
 from dccd.storage.schema import arrow_schema
 
@@ -25,13 +36,15 @@ if TYPE_CHECKING:
     from dccd.storage.journal import Journal
 
 _SEARCH_BYTES = 1 << 20
+_SECTOR_BYTES = 4096
 
 
 class Hole(NamedTuple):
-    """A stretch of a journal that is no frame."""
+    """A stretch of a journal that is no frame, or that the disk would not have read."""
 
     offset: int
     size: int
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -97,25 +110,59 @@ def _items(
     file: File, seed: int, offset: int, tell: Callable[[int], None] | None
 ) -> Iterator[_Good | _Damaged]:
     expected = 1
+    patient = Patient(file)
     while offset < file.size:
         if tell is not None:
             tell(offset)
-        data = read_whole(file, offset)
+        patient.refused = False
+        data = read_whole(patient, offset)
         parsed = None if data is None else parse(data, seed)
         if data is not None and parsed is not None and parsed.seq >= expected:
             yield _Good(offset, len(data), parsed)
             expected, end = parsed.seq + 1, offset + len(data)
         else:
-            head = read_head(file, offset, seed)
+            head = read_head(patient, offset, seed)
             if head is not None and head.seq >= expected:
                 expected, end = head.seq + 1, min(offset + head.size, file.size)
             else:
-                head, end = None, _next_head(file, offset + 1, seed, expected)
-            yield _Damaged(Hole(offset, end - offset), head)
+                head, end = None, _next_head(patient, offset + 1, seed, expected)
+            yield _Damaged(Hole(offset, end - offset, patient.refused), head)
         offset = end
 
 
-def _next_head(file: File, offset: int, seed: int, expected: int) -> int:
+class Patient:
+    """A file that gives zeros for the sectors that the disk will not have read."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self.refused = False
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._file.size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """As :meth:`dccd.storage.fs.File.read_at`."""
+        try:
+            return self._file.read_at(offset, size)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        parts: list[bytes] = []
+        end = min(offset + size, self.size)
+        while offset < end:
+            step = min(end, (offset // _SECTOR_BYTES + 1) * _SECTOR_BYTES) - offset
+            try:
+                parts.append(self._file.read_at(offset, step))
+            except OSError:
+                self.refused = True
+                parts.append(bytes(step))
+            offset += step
+        return b"".join(parts)
+
+
+def _next_head(file: Readable, offset: int, seed: int, expected: int) -> int:
     """Where the next page with a sound head starts, the file's end when there is none."""
     while offset < file.size:
         block = file.read_at(offset, _SEARCH_BYTES)

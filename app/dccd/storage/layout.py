@@ -88,7 +88,8 @@ def prepare(fs: FileSystem, layout: Layout) -> None:
         It is a file, cannot be written to, belongs to the reference package or to a newer program.
     """
     path = layout.data_path
-    refuse_foreign(fs, layout)
+    with in_words(f"looking into {path}"):
+        refuse_foreign(fs, layout)
     try:
         with in_words(f"preparing the data folder {path}"):
             for folder in (layout.state, layout.journals, layout.tmp, layout.quarantine):

@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -31,6 +32,7 @@ from dccd.storage.slices import merged
 from dccd.storage.unpublished import Due, Unpublished, frame_units
 
 _ALL = (0, 1 << 63)
+_Written = TypeVar("_Written")
 
 
 class Publisher:
@@ -140,13 +142,7 @@ class Publisher:
         with file_units(self._fs, self._layout, other) as units:
             for unit in units:  # whichever fails below is not this one
                 unit.load()
-        old = self._catalog.current(dataset, period)
-        try:
-            info = self._write_both(old, other)
-        except UnreadablePeriodFile as error:
-            assert old is not None, "the other one can be read"
-            self._quarantine(old, error)
-            info = self._write_both(None, other)
+        info = self._over(self._catalog.current(dataset, period), lambda old: self._write_both(old, other))
         self._catalog.put(info)
 
     def _write_both(self, old: FileInfo | None, other: FileInfo) -> FileInfo:
@@ -180,19 +176,35 @@ class Publisher:
         with closing(tables()) as rows:
             return write_period_file(self._fs, self._layout, contents, rows)
 
+    def _over(self, old: FileInfo | None, write: Callable[[FileInfo | None], _Written]) -> _Written:
+        """Write a period anew over its old file; one that cannot be read is put aside, and not written over.
+
+        It is read twice before that: a reading that fails once and then does not is no fault of the file.
+        """
+        try:
+            return write(old)
+        except UnreadablePeriodFile:
+            pass
+        try:
+            return write(old)
+        except UnreadablePeriodFile as error:
+            assert old is not None, "only the old file is read as one"
+            # Whatever else went wrong, a page that cannot be read back for one, the old file has no part in.
+            self._quarantine(old, error)  # what the journals have is published all the same
+            return write(None)
+
     def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:
         frames = [item.frame for item in due]
-        info = self._catalog.current(dataset, period)
         touching = [item.frame for item in due if item.touches(period)]
-        try:
-            info = self._write(dataset, period, info, frames, touching)
-        except UnreadablePeriodFile as error:
-            assert info is not None, "only the old file is read as one"
-            # Whatever else went wrong, a page that cannot be read back for one, the old file has no part in.
-            self._quarantine(info, error)  # what the journals have is published all the same
-            if not touching:
-                return
-            info = self._write(dataset, period, None, frames, touching)
+
+        def write(old: FileInfo | None) -> FileInfo | None:
+            if old is None and not touching:
+                return None
+            return self._write(dataset, period, old, frames, touching)
+
+        info = self._over(self._catalog.current(dataset, period), write)
+        if info is None:
+            return
         self._catalog.put(info)
         interval = IntervalSet([period.interval])
         self._answer_doubt(dataset, frames, interval)

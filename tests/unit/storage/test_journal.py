@@ -81,7 +81,7 @@ def test_a_torn_end_is_no_page(journal: Journal, cut: int) -> None:
     journal.path.write_bytes(data)
     again = Journal.open(FS, journal.path)
     assert [frame.seq for frame in again.frames] == [1]
-    assert again.holes == [(whole, len(data) - whole)]
+    assert [hole[:2] for hole in again.holes] == [(whole, len(data) - whole)]
     assert again.read_hole(again.holes[0]) == data[whole:]
     again.close()
 
