@@ -18,7 +18,7 @@ from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import US_NS
 from dccd.storage.fs import FileSystem, RealFileSystem
 from dccd.storage.store import Store
-from tests.faults.ledger import COMPARED, Ledger, Page, Row, together
+from tests.faults.ledger import COMPARED, Expected, Ledger, Row
 from tests.faults.simdisk import SimDisk
 from tests.faults.story import FOLDER
 
@@ -80,39 +80,44 @@ def judge(disk: SimDisk, ledger: Ledger, *, power_cut: bool) -> None:
     assert not verdict.faults, "; ".join(verdict.faults)
 
 
-def _judge(verdict: Verdict, store: Store, found: Found, ledger: Ledger, promised: list[Page]) -> None:
+def _judge(verdict: Verdict, store: Store, found: Found, ledger: Ledger, promised: set[int]) -> None:
     datasets = {page.dataset for page in ledger.offered}
-    for dataset in datasets:
-        offered = [page for page in ledger.offered if page.dataset == dataset]
-        _judge_rows(verdict, store, dataset, offered, [page for page in promised if page.dataset == dataset])
+    _take_out_of_trash(verdict, store, ledger)
+    before = {each: (_read(store, each), store.coverage(each).covered) for each in datasets}
+    for dataset, (rows, covered) in before.items():
+        _compare(verdict, rows, covered, ledger.expected(dataset, promised))
     for dataset, asking in ledger.asking.items():
         known = store.coverage(dataset).asked
         verdict.unless(not ledger.asked.get(dataset, IntervalSet()) - known, "what was asked is forgotten")
         verdict.unless(not known - asking, "what nobody asked for is wanted")
-    before = {each: (_read(store, each), store.coverage(each).covered) for each in datasets}
     store.publish()
     for dataset, (rows, covered) in before.items():
         verdict.unless(store.coverage(dataset).covered == covered, "publishing changed the coverage")
         verdict.unless(found.bare_rows(dataset) == rows, "publishing changed the rows")
 
 
-def _judge_rows(
-    verdict: Verdict, store: Store, dataset: DatasetId, offered: list[Page], promised: list[Page]
-) -> None:
-    rows, covered = _read(store, dataset), store.coverage(dataset).covered
-    possible, due = together(offered), together(promised)
-    lost, more = due - rows, rows - possible
-    twice = Counter({row: count for row, count in more.items() if row in possible})
+def _take_out_of_trash(verdict: Verdict, store: Store, ledger: Ledger) -> None:
+    """Restore what was deleted: with that, all must be there."""
+    entries = store.trash()
+    for dataset, state in ledger.trash.items():
+        there = any(entry.dataset == dataset for entry in entries)
+        verdict.unless(there or state != "deleted", "a deletion is forgotten")
+        verdict.unless(not there or state != "restored", "what was restored is in the trash")
+    for entry in entries:
+        store.restore(entry.id)
+
+
+def _compare(verdict: Verdict, rows: Counter[Row], covered: IntervalSet, expected: Expected) -> None:
+    lost, more = expected.due - rows, rows - expected.possible
+    twice = Counter({row: count for row, count in more.items() if row in expected.possible})
     verdict.lost += lost.total()
     verdict.twice += twice.total()
     verdict.unless(not lost, f"{lost.total()} acknowledged rows are lost")
     verdict.unless(not twice, f"{twice.total()} rows are there twice")
-    verdict.unless(more == twice, f"rows nobody wrote: {[*(more - twice)][:3]}")
-    proven = IntervalSet(item for page in offered for item in page.covered)
-    safe = IntervalSet(item for page in promised for item in page.covered)
-    verdict.unless(not safe - covered, "acknowledged coverage is lost")
-    verdict.unless(not covered - proven, "coverage nobody proved")
-    missing = [row for row in possible - rows if row[0] in covered]
+    verdict.unless(more == twice, f"rows that should not be there: {[*(more - twice)][:3]}")
+    verdict.unless(not expected.must - covered, "acknowledged coverage is lost")
+    verdict.unless(not covered - expected.may, "coverage nobody proved")
+    missing = [row for row in expected.standing - rows if row[0] in covered]
     verdict.unless(not missing, f"{len(missing)} rows are missing where coverage says that all are there")
 
 

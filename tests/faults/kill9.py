@@ -87,10 +87,10 @@ class Killer:
         assert self._zygote.stdout is not None
         return self._zygote.stdout.readline().strip()
 
-    def run(self, program: str, folder: Path, kill_at: Point | None = None) -> Run:
+    def run(self, program: str, folder: Path, kill_at: Point | None = None, mutant: str = "") -> Run:
         """Run a program on a data folder, to its end or to the call that it is killed at."""
         assert self._zygote.stdin is not None
-        self._zygote.stdin.write(json.dumps([program, str(folder)]) + "\n")
+        self._zygote.stdin.write(json.dumps([program, str(folder), mutant]) + "\n")
         self._zygote.stdin.flush()
         pid = self.told()
         command = ["strace", "-f", "-y", "-p", pid, "-o", str(self._log), "-e", f"trace={self._calls}"]

@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.faults.judge import Found, verdict_on
 from tests.faults.kill9 import Killer, Point
 from tests.faults.ledger import Ledger
+from tests.faults.mutants import Mutant
+from tests.faults.sweeps import Crashed
 from tests.faults.tally import Tally
 
 
@@ -51,6 +53,21 @@ def killed_in_recovery(killer: Killer, room: Path, points: Sequence[Point], ever
             shutil.rmtree(copy)
         shutil.rmtree(left)
     return tally
+
+
+def mutant_killed(killer: Killer, room: Path, mutant: Mutant) -> Crashed | None:
+    """The first kill in the story that shows that a mutant is wrong, None when none does."""
+    folder = room / "mutant"
+    calls = [call for call in killer.run("story", folder, mutant=mutant.name).points if call.changes_disk]
+    for start in range(9):  # all over the story at once
+        for point in calls[start::9]:
+            shutil.rmtree(folder)
+            run = killer.run("story", folder, point, mutant.name)
+            with mutant.code():
+                verdict = verdict_on(Found.on_the_real_disk(folder), run.ledger, power_cut=False)
+            if verdict.faults:
+                return Crashed(str(point), verdict)
+    return None
 
 
 def _killed(killer: Killer, program: str, folder: Path, point: Point) -> Ledger:

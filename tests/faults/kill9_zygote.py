@@ -1,7 +1,7 @@
 """A process that has imported everything; it forks one that works on a data folder each time it is asked to.
 
-Lines of JSON come in, `[program, folder]`, and the process id of each fork goes out. The fork calls its
-parent's socket, waits there for the word to begin, and tells it every event of the ledger as it happens.
+Lines of JSON come in, `[program, folder, mutant]`, and the process id of each fork goes out. The fork calls
+its parent's socket, waits there for the word to begin, and tells it every event of the ledger as it happens.
 """
 
 from __future__ import annotations
@@ -14,22 +14,15 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from dccd.storage.fs import FileSystem, RealFileSystem
-from dccd.storage.store import Store
 from tests.faults.ledger import Event, Ledger
+from tests.faults.mutants import MUTANTS
 from tests.faults.simdisk import SimDisk
-from tests.faults.story import BARS, FOLDER, live
-
-
-def recover(fs: FileSystem, _ledger: Ledger, folder: Path) -> None:
-    """What the next start does, and the publication after it."""
-    with closing(Store.open(folder, fs=fs)) as store:
-        store.publish()
-
+from tests.faults.story import BARS, FOLDER, live, recover
 
 PROGRAMS: dict[str, Callable[[FileSystem, Ledger, Path], None]] = {"story": live, "recovery": recover}
 DONE = "done"
@@ -43,11 +36,11 @@ def main(address: str) -> None:
     recover(disk, Ledger(), FOLDER)
     _say("warm")
     for line in sys.stdin:
-        program, folder = json.loads(line)
+        program, folder, mutant = json.loads(line)
         child = os.fork()
         if child == 0:
             try:
-                _work(address, program, Path(folder))
+                _work(address, program, Path(folder), mutant)
             finally:
                 os._exit(1)
         _say(str(child))
@@ -58,7 +51,7 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _work(address: str, program: str, folder: Path) -> None:
+def _work(address: str, program: str, folder: Path, mutant: str) -> None:
     ThreadPoolExecutor.submit = _submit  # type: ignore[method-assign]
     with socket.socket(socket.AF_UNIX) as parent:
         parent.connect(address)
@@ -67,7 +60,8 @@ def _work(address: str, program: str, folder: Path) -> None:
         def tell(event: Event) -> None:
             parent.sendall(pickle.dumps(event))
 
-        PROGRAMS[program](RealFileSystem(), Ledger(tell), folder)
+        with next((each.code() for each in MUTANTS if each.name == mutant), nullcontext()):
+            PROGRAMS[program](RealFileSystem(), Ledger(tell), folder)
         tell(Event(DONE, BARS))
     os._exit(0)
 

@@ -329,46 +329,46 @@ class SimFile:
     """An open file of the disk."""
 
     def __init__(self, disk: SimDisk, inode: Inode) -> None:
-        self._disk, self._inode = disk, inode
+        self.disk, self.inode = disk, inode
         self._open = True
         inode.handles += 1
 
     @property
     def size(self) -> int:
-        return len(self._inode.data)
+        return len(self.inode.data)
 
     def append(self, *parts: Bytes) -> None:
         data = b"".join(bytes(part) for part in parts)
 
         def half() -> None:
-            self._inode.data += data[: len(data) // 2]
-            self._inode.changed()
+            self.inode.data += data[: len(data) // 2]
+            self.inode.changed()
 
-        self._disk._call(f"append {len(data)}", half)
-        self._inode.data += data
-        self._inode.changed()
-        self._inode.mtime_ns = next(self._disk._clock)
+        self.disk._call(f"append {len(data)}", half)
+        self.inode.data += data
+        self.inode.changed()
+        self.inode.mtime_ns = next(self.disk._clock)
 
     def read_at(self, offset: int, size: int) -> bytes:
-        self._disk._alive()
-        return bytes(self._inode.data[offset : offset + size])
+        self.disk._alive()
+        return bytes(self.inode.data[offset : offset + size])
 
     def truncate(self, size: int) -> None:
-        self._disk._call("truncate")
-        del self._inode.data[size:]
-        self._inode.changed()
+        self.disk._call("truncate")
+        del self.inode.data[size:]
+        self.inode.changed()
 
     def sync(self) -> None:
-        self._disk._call("sync file")
-        if not self._disk.ignore_file_sync:
-            self._inode.synced()
-            if self._disk.ntfs:
-                self._disk._settle(list(self._disk._pending))
+        self.disk._call("sync file")
+        if not self.disk.ignore_file_sync:
+            self.inode.synced()
+            if self.disk.ntfs:
+                self.disk._settle(list(self.disk._pending))
 
     def close(self) -> None:
         if self._open:
             self._open = False
-            self._inode.handles -= 1
+            self.inode.handles -= 1
 
 
 class SimLock:

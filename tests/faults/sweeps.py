@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from tests.faults.judge import Found, Verdict, verdict_on
-from tests.faults.kill9_zygote import recover
 from tests.faults.ledger import Ledger
 from tests.faults.loss import Loss
+from tests.faults.mutants import Mutant
 from tests.faults.simdisk import Crash, SimDisk
-from tests.faults.story import FOLDER, live
+from tests.faults.story import FOLDER, live, recover
 
 Disks = Callable[[], SimDisk]  # a new disk of one kind
 
@@ -63,6 +64,15 @@ def crashes_in_recovery(
                 yield Crashed(
                     f"call {call}, then call {second} of the recovery, {loss}, seed {seed}", verdict
                 )
+
+
+def found_wrong(mutant: Mutant, loss: Loss, *, ntfs: bool) -> Crashed | None:
+    """The first crash in the story that shows that a mutant is wrong, None when none does."""
+    disks = partial(mutant.disk, ntfs=ntfs)
+    with mutant.code():
+        calls = sorted(calls_of_life(disks), key=lambda call: call % 9)  # all over the story at once
+        crashes = crashes_in_life(disks, loss, calls)
+        return next((crashed for crashed in crashes if crashed.verdict.faults), None)
 
 
 def _interrupted(disks: Disks, call: int) -> tuple[SimDisk, Ledger]:

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.kill9 import CHANGING, READING, Killer, started
-from tests.faults.kill9_sweeps import calls_of_life, killed_in_life, killed_in_recovery
-from tests.faults.tally import HEAD, Tally
+from tests.faults.kill9_sweeps import calls_of_life, killed_in_life, killed_in_recovery, mutant_killed
+from tests.faults.loss import Loss
+from tests.faults.mutants import MUTANTS, Mutant
+from tests.faults.tally import HEAD
 
 ALL = os.environ.get("DCCD_CRASH_POINTS") == "all"
 
@@ -29,9 +31,9 @@ def killer() -> Iterator[Killer]:
         yield killer
 
 
-def show(capsys: pytest.CaptureFixture[str], tally: Tally) -> None:
+def show(capsys: pytest.CaptureFixture[str], text: str) -> None:
     with capsys.disabled():
-        sys.stdout.write(f"\n{HEAD}\n{tally}\n")
+        sys.stdout.write(f"\n{text}\n")
 
 
 def test_killed_at_any_system_call_nothing_is_lost_or_there_twice(
@@ -39,7 +41,7 @@ def test_killed_at_any_system_call_nothing_is_lost_or_there_twice(
 ) -> None:
     calls = calls_of_life(killer, tmp_path)
     tally = killed_in_life(killer, tmp_path, calls if ALL else calls[::30])
-    show(capsys, tally)
+    show(capsys, f"{HEAD}\n{tally}")
     tally.check(at_least=len(calls) if ALL else 20)
 
 
@@ -48,5 +50,19 @@ def test_killed_again_in_recovery_nothing_is_lost_or_there_twice(
 ) -> None:
     calls = [call for call in calls_of_life(killer, tmp_path) if call.changes_disk]
     tally = killed_in_recovery(killer, tmp_path, calls if ALL else calls[15::60], 8 if ALL else 24)
-    show(capsys, tally)
+    show(capsys, f"{HEAD}\n{tally}")
     tally.check(at_least=len(calls) if ALL else 10)
+
+
+MUTANTS_SHOWN = [mutant for mutant in MUTANTS if Loss.NOTHING in mutant.shown_by]
+
+
+@pytest.mark.parametrize(
+    "mutant", MUTANTS_SHOWN if ALL else MUTANTS_SHOWN[:1], ids=lambda mutant: mutant.name
+)
+def test_a_mutant_is_caught(
+    killer: Killer, mutant: Mutant, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crashed = mutant_killed(killer, tmp_path, mutant)
+    assert crashed is not None, f"nobody would notice: {mutant.name}"
+    show(capsys, f"{mutant.name}: caught on a real disk by kill -9, {crashed.where}")
