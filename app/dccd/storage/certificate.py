@@ -105,9 +105,9 @@ def certified(
             if stopped is not None and stopped():
                 return None
             digest.update(piece)
-    return CertifiedFile(
-        info.path, size, digest.hexdigest(), now.rows, now.first_ns, now.last_ns, now.footer.covered
-    )
+    first_ns, last_ns = (now.first_ns, now.last_ns) if now.rows else (None, None)
+    covered = now.footer.covered
+    return CertifiedFile(info.path, size, digest.hexdigest(), now.rows, first_ns, last_ns, covered)
 
 
 def dataset_certificate(facts: Facts, files: Iterable[CertifiedFile]) -> dict[str, Any]:

@@ -167,8 +167,8 @@ class Trash:
             len(infos),
             sum(info.rows for info in infos),
             sum(info.size_bytes for info in infos),
-            min((info.first_ns for info in infos), default=None),
-            max((info.last_ns for info in infos), default=None),
+            min((info.first_ns for info in infos if info.rows), default=None),
+            max((info.last_ns for info in infos if info.rows), default=None),
         )
         hashes = {_name(info.path): info.sha256 for info in infos}
         records = (Record(*key, intervals) for key, intervals in self._coverage.records(dataset).items())

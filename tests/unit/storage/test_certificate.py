@@ -115,6 +115,21 @@ def test_a_certificate_says_what_a_dataset_holds_and_lacks(store: Store, data_pa
         store.certificate(BARS)
 
 
+def test_a_file_of_which_all_rows_were_taken_back_has_no_first_row(store: Store) -> None:
+    store.add_doubt(BARS, Interval(FEB - 30 * DAY_NS, FEB), GapCause.DIFFERS)
+    log = store.begin_backfill(BARS, "run", source="a source")
+    log.append({}, IntervalSet.of(FEB - 30 * DAY_NS, FEB))
+    log.finish()
+    document = store.certificate(BARS)
+    assert document is not None
+    assert [(file["rows"], file["first"]) for file in document["files"]] == [
+        (0, None),
+        (60, "2024-02-01T00:00:00Z"),
+    ]
+    assert document["first"] == "2024-02-01T00:00:00Z"
+    assert store.delete(BARS).start_ns == FEB
+
+
 def test_none_is_made_of_what_is_not_there_or_when_stopped(store: Store) -> None:
     assert store.certificate(BARS, stopped=lambda: True) is None
     with pytest.raises(UnknownDataset):
