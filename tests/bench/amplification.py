@@ -185,7 +185,7 @@ def run(parent: Path, name: str, trades: int, hours: float) -> dict[str, Any]:
             slowest_s = max(slowest_s, time.perf_counter() - asked_s)
             published += waiting - len(store.unpublished.backlogs())
     took_s, written = time.perf_counter() - begun_s, wchar() - before
-    rows = sum(
+    trades_in_files = sum(
         info.rows
         for source in sources
         if source.dataset.data_type is DataType.TRADES
@@ -198,7 +198,7 @@ def run(parent: Path, name: str, trades: int, hours: float) -> dict[str, Any]:
     journal = fs.written["journal"]
     return {
         "scene": name,
-        "trades_in_files": rows,
+        "trades_in_files": trades_in_files,
         "journal_mb": round(journal / 1e6),
         "files_mb": round(fs.written["tmp"] / 1e6),
         "all_mb": round(written / 1e6),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -41,10 +42,9 @@ class Pauses:
 
 
 async def test_each_chore_is_done_at_once_and_then_by_its_own_clock() -> None:
-    pauses, done = Pauses(), []
-    chores = [
-        Chore(name, every_s, lambda name=name: done.append(name)) for name, every_s in (("a", 1), ("b", 2))
-    ]
+    pauses = Pauses()
+    done: list[str] = []
+    chores = [Chore(name, every_s, partial(done.append, name)) for name, every_s in (("a", 1), ("b", 2))]
     keeping = Housekeeping(chores, sleep=pauses.sleep)
     keeping.start()
     await pauses.reached(2)

@@ -9,6 +9,7 @@ import pytest
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import StorageError
+from dccd.domain.records import Columns
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, S_NS
 from dccd.storage import paced_publisher, stream_log
 from dccd.storage.publish_policy import (
@@ -137,7 +138,7 @@ class Streams:
 
     def trade(self, number: int, dataset: DatasetId = BTC) -> None:
         ts = self.clock.ns
-        columns = {"ts": [ts], "price": [1.5], "amount": [1.0], "tid_num": [number]}
+        columns: Columns = {"ts": [ts], "price": [1.5], "amount": [1.0], "tid_num": [number]}
         self.log.append(dataset, columns, IntervalSet.of(ts, ts + 1000), source="kraken", observation="a")
         self.log.flush()
 
@@ -176,7 +177,7 @@ def test_the_end_of_a_day_brings_its_file_and_leaves_the_next() -> None:
 def test_pages_of_a_download_are_not_published_by_the_clock() -> None:
     streams = Streams()
     log = streams.store.begin_backfill(BTC, "run", source="kraken")
-    columns = {"ts": [DAY], "price": [1.5], "amount": [1.0], "tid_num": [1]}
+    columns: Columns = {"ts": [DAY], "price": [1.5], "amount": [1.0], "tid_num": [1]}
     log.append(columns, IntervalSet.of(DAY, DAY + HOUR_NS), None)
     streams.clock.pass_s(86_400)
     streams.store.publish_due()

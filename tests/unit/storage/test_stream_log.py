@@ -4,17 +4,20 @@ import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DiskFull, StorageError
+from dccd.domain.records import Columns
 from dccd.domain.timeutils import DAY_NS, MINUTE_NS
 from dccd.storage import stream_log
 from dccd.storage.store import Store
 from dccd.storage.stream_log import StreamLog
-from tests.faults.simdisk import Loss, SimDisk
+from tests.faults.loss import Loss
+from tests.faults.simdisk import SimDisk
 from tests.store_clock import StoreClock
 
 FOLDER = Path("/data")
@@ -36,13 +39,13 @@ class Streams:
     def trade(self, number: int, dataset: DatasetId = BTC, observation: str | None = "session") -> None:
         """One trade with an id, and the microsecond that it proves."""
         ts = DAY + number * 1000
-        columns = {"ts": [ts], "price": [1.5], "amount": [1.0], "tid_num": [number]}
+        columns: Columns = {"ts": [ts], "price": [1.5], "amount": [1.0], "tid_num": [number]}
         covered = IntervalSet.of(ts, ts + 1000)
         self.log.append(dataset, columns, covered, source="kraken", observation=observation)
 
     def twins(self, observation: str | None = "session") -> None:
         """Two trades that nothing tells apart."""
-        columns = {"ts": [DAY, DAY], "price": [1.5, 1.5], "amount": [1.0, 1.0]}
+        columns: Columns = {"ts": [DAY, DAY], "price": [1.5, 1.5], "amount": [1.0, 1.0]}
         self.log.append(BTC, columns, IntervalSet(), source="kraken", observation=observation)
 
     def run(self, seconds: float) -> None:
@@ -79,7 +82,7 @@ def bar(close: float) -> dict[str, list[float]]:
     return {"ts": [DAY], **{name: [close] for name in names}}
 
 
-def ids(store: Store, dataset: DatasetId = BTC) -> list[int]:
+def ids(store: Store, dataset: DatasetId = BTC) -> list[Any]:
     return [number for batch in store.read(dataset) for number in batch["tid_num"].to_pylist()]
 
 
@@ -164,6 +167,7 @@ def test_flushed_rows_survive_a_power_cut(streams: Streams) -> None:
     streams.trade(5)
     store = after_power_cut(streams.disk)
     assert ids(store) == [0, 1, 2, 3, 4]
+    assert store.coverage(BTC).covered == IntervalSet.of(DAY, DAY + 5000)
     store.close()
 
 
@@ -395,7 +399,7 @@ def test_many_writers_lose_and_double_nothing_while_it_is_read_and_published(tmp
             dataset = datasets[(writer + number) % len(datasets)]
             key = writer * each + number
             ts = DAY + key % 7 * DAY_NS // 3 + key * 1000
-            columns = {"ts": [ts], "price": [1.0], "amount": [1.0], "tid_num": [key]}
+            columns: Columns = {"ts": [ts], "price": [1.0], "amount": [1.0], "tid_num": [key]}
             log.append(dataset, columns, IntervalSet.of(ts, ts + 1), source="kraken", observation=str(writer))
             if number % 50 == 49:
                 log.flush()
