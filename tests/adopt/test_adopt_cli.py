@@ -11,6 +11,7 @@ import pytest
 from dccd.interfaces.cli.main import run
 from dccd.interfaces.client import ApiError, Client
 from tests.adopt.old_files import bars, write
+from tests.adopt.test_adopt import fingerprint
 
 Dccd = Callable[..., int]
 
@@ -90,6 +91,19 @@ def test_the_folder_of_the_package_is_refused_with_a_way_on(
         assert run([*command, "--data-path", str(old)]) == 1
         assert f"dccd adopt {old}" in capsys.readouterr().err
     assert not (old / ".dccd").exists()
+
+
+def test_nothing_is_moved_or_adopted_into_a_folder_of_the_package(
+    dccd: Dccd, old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = fingerprint(old)
+    write(tmp_path / "another", "binance/ohlc/ETH-USDT/1h/2024.parquet", bars(3))
+    assert dccd("adopt", str(tmp_path / "another")) == 0
+    assert dccd("move", str(old)) == 1
+    config = ["--config", str(tmp_path / "config.toml")]
+    assert run(["adopt", str(tmp_path / "another"), "--data-path", str(old), *config]) == 1
+    assert f"dccd adopt {old}" in capsys.readouterr().err
+    assert fingerprint(old) == before
 
 
 async def test_the_client_plans_and_adopts(

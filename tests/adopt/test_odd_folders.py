@@ -270,6 +270,35 @@ def test_growing_since_does_not_make_an_open_bar_believed(folder: Path, store: S
     assert gaps == [START_NS + 9 * HOUR_NS, START_NS + 11 * HOUR_NS]
 
 
+def test_one_that_was_cut_short_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    for year, count in ((2024, 30), (2023, 40), (2022, 50)):
+        times = [START_NS - (2024 - year) * 400 * 24 * HOUR_NS + number * HOUR_NS for number in range(count)]
+        write(tmp_path / "crypto", GOOD.replace("2024", str(year)), bars(count, TS=times))
+    outcomes = []
+    for name, dies_after in (("whole", None), ("cut", 2), ("cut", None)):
+        pages = 0
+
+        def page(*_: int, dies_after: int | None = dies_after) -> None:
+            nonlocal pages
+            pages += 1
+            if pages == dies_after:
+                raise ZeroDivisionError
+
+        store = Store.open(tmp_path / name)
+        try:
+            listing = find(tmp_path / "crypto", store.data_path)
+            Adoption(listing, store, "run", stopped=lambda: False, progress=page).run()
+        except ZeroDivisionError:
+            assert dies_after
+        else:
+            info = store.info(BARS)
+            outcomes.append((column(store, BARS, "close"), info.covered, info.asked, info.gaps))
+        finally:
+            store.close()
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0][0]) == 120
+
+
 def test_no_folder_of_the_package_is_refused_by_name(tmp_path: Path, data_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()

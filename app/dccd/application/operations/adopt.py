@@ -19,7 +19,7 @@ from dccd.domain.timeutils import S_NS, iso
 from dccd.domain.types import DataType
 from dccd.storage.reference import books
 from dccd.storage.reference.compare import compare, in_schema
-from dccd.storage.reference.file import UnreadableOldFile, look, read_pages
+from dccd.storage.reference.file import OldFile, UnreadableOldFile, look, read_pages
 from dccd.storage.reference.folder import LeftOut, Listing, OldDataset
 from dccd.storage.reference.proof import Proof
 from dccd.storage.reference.rows import take, unknown, wanted
@@ -83,15 +83,14 @@ class Adoption:
                 self._adopt(old, files)
         return self.report
 
-    def _readable(self, old: OldDataset) -> list[Path]:
+    def _readable(self, old: OldDataset) -> list[OldFile]:
         found = []
         for path in old.files:
             try:
-                self._total += look(path).rows
+                found.append(look(path))
             except UnreadableOldFile as error:
                 self.report.leave(LeftOut(place(self._listing, path), str(error)))
-            else:
-                found.append(path)
+        self._total += sum(file.rows for file in found)
         return found
 
     def _note_what_is_gone(self) -> None:
@@ -101,7 +100,7 @@ class Adoption:
             words = f"{name} was collected from {iso(first)} to {iso(last)}, and no file of it is here"
             self.report.leave(LeftOut(".dccd/coverage.db", words))
 
-    def _adopt(self, old: OldDataset, files: list[Path]) -> None:
+    def _adopt(self, old: OldDataset, files: list[OldFile]) -> None:
         targets = [
             _Target(self._store, dataset, old, self._run_id, self._maybe_open(old))
             for dataset in datasets(old)
@@ -112,11 +111,11 @@ class Adoption:
             return
         foreign: Counter[str] = Counter()
         try:
-            for path in files:
+            for file in files:
                 if self._stopped():
                     break
-                foreign.update(unknown(old.data_type, look(path).columns))
-                self._adopt_file(old, path, targets)
+                foreign.update(unknown(old.data_type, file.columns))
+                self._adopt_file(old, file.path, targets)
         except BaseException:
             for target in targets:  # the journals stay as they are, for the next publication
                 target.log.close()

@@ -41,7 +41,6 @@ class OldFile:
 
     path: Path
     rows: int
-    size_bytes: int
     columns: tuple[str, ...]
     first_ns: int | None
     last_ns: int | None
@@ -66,7 +65,6 @@ def look(path: Path) -> OldFile:
         return OldFile(
             path,
             metadata.num_rows,
-            path.stat().st_size,
             columns,
             min(bounds, default=None),
             max(bounds, default=None),
