@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dccd.domain.dataset import DatasetId
+from dccd.domain.records import SCHEMAS
 from dccd.storage.merge import Part, merge
 from dccd.storage.schema import to_batch
 from dccd.storage.slices import Unit, merged
@@ -38,20 +39,27 @@ def identified() -> st.SearchStrategy[dict[str, Any]]:
     return st.builds(trade, st.integers(0, 4), maybe(st.just("x")), maybe(st.sampled_from([1000, 2000])))
 
 
+RECEIVED = {"recv_ts": maybe(st.sampled_from([1000, 2000]))}
 ANONYMOUS = st.fixed_dictionaries(
-    {"ts": TIMES, "price": FEW, "amount": st.just(1.0), "side": st.sampled_from(["buy", None])}
+    {"ts": TIMES, "price": FEW, "amount": st.just(1.0), "side": st.sampled_from(["buy", None])},
+    optional=RECEIVED,
 )
 ROWS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "ohlc:1m": st.fixed_dictionaries(
         {"ts": TIMES, **dict.fromkeys(("open", "high", "low", "close", "volume"), FEW)},
-        optional={"quote_volume": maybe(FEW), "trades": maybe(st.integers(0, 2))},
+        optional={
+            **dict.fromkeys(("quote_volume", "taker_buy_volume", "taker_buy_quote_volume"), maybe(FEW)),
+            "trades": maybe(st.integers(0, 2)),
+        },
     ),
     "trades": st.one_of(identified(), ANONYMOUS),
     "funding": st.fixed_dictionaries({"ts": TIMES, "rate": FEW}, optional={"mark_price": maybe(FEW)}),
-    "open_interest:5m": st.fixed_dictionaries({"ts": TIMES, "open_interest": FEW}),
+    "open_interest:5m": st.fixed_dictionaries(
+        {"ts": TIMES, "open_interest": FEW}, optional={"open_interest_value": maybe(FEW)}
+    ),
     "orderbook:5": st.fixed_dictionaries(
         {"ts": TIMES, "side": st.sampled_from(["bid", "ask"]), "price": FEW, "amount": FEW},
-        optional={"count": maybe(st.integers(0, 2))},
+        optional={"count": maybe(st.integers(0, 2)), **RECEIVED},
     ),
     "book_updates": st.fixed_dictionaries(
         {
@@ -62,7 +70,8 @@ ROWS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "side": st.sampled_from(["bid", "ask"]),
             "price": FEW,
             "amount": FEW,
-        }
+        },
+        optional={"seq": maybe(st.integers(0, 2)), "count": maybe(st.integers(0, 2)), **RECEIVED},
     ),
 }
 
@@ -75,6 +84,19 @@ def table(dataset: DatasetId, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_batches([to_batch(dataset, columns)])
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_column_is_drawn(name: str) -> None:
+    drawn: set[str] = set()
+
+    @settings(max_examples=200, phases=[Phase.generate], database=None)
+    @given(ROWS[name])
+    def draw(row: dict[str, Any]) -> None:
+        drawn.update(column for column, value in row.items() if value is not None)
+
+    draw()
+    assert drawn == {*SCHEMAS[DATASETS[name].data_type].names} - {"ts_sub_ns"}
+
+
 def bounds(rows: pa.Table) -> tuple[int, int]:
     times = rows["ts"].cast(pa.int64()).to_pylist()
     return int(times[0] or 0), int(times[-1] or 0)
@@ -85,7 +107,7 @@ def together(dataset: DatasetId, *tables: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_merging_is_idempotent_commutative_associative(name: str, data: st.DataObject) -> None:
     dataset = DATASETS[name]
@@ -99,7 +121,7 @@ def test_merging_is_idempotent_commutative_associative(name: str, data: st.DataO
     assert together(dataset, whole).equals(whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     pages=st.lists(st.lists(st.integers(0, 40), max_size=8, unique=True), max_size=8), size=st.integers(1, 9)
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import StorageError
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import MINUTE_NS
 from dccd.storage.epochs import Replaced
 from dccd.storage.scan import snapshot
 from dccd.storage.store import Store
+from tests.faults.simdisk import SimDisk
 
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
 TRADES = DatasetId.parse("bitfinex:BTC-USD:trades")
@@ -135,6 +138,46 @@ def test_rows_from_before_the_replacement_are_dead_wherever_they_lie(store: Stor
     assert values(store) == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0), (4, 1.0)]
 
 
+def test_an_old_journal_that_comes_back_brings_nothing_back(store: Store) -> None:
+    log = store.begin_backfill(BARS, "run", source="test")
+    log.append(bars(range(3), 9.0), span(0, 3), None)
+    [path] = (store.data_path / ".dccd" / "journal").iterdir()
+    old = path.read_bytes()
+    log.finish()
+    doubt(store, 0, 3)
+    fill(store, range(3), 1.0)
+    for _ in range(2):  # the file forgets the journal, but not the replacement
+        fill(store, range(5, 7), 1.0)
+    store.close()
+    path.write_bytes(old)  # its removal was not durable
+    again = Store.open(store.data_path)
+    for _ in range(2):
+        assert values(again) == [(n, 1.0) for n in (0, 1, 2, 5, 6)]
+        again.publish()
+    again.close()
+
+
+def test_a_doubt_stands_until_the_file_is_written() -> None:
+    disk = SimDisk()
+    store = Store.open(Path("/data"), fs=disk)
+    fill(store, range(3), 9.0)
+    doubt(store, 0, 3)
+    log = store.begin_backfill(BARS, "run", source="test")
+    log.append(bars(range(3), 1.0), span(0, 3), None)
+    log.sync()
+    for call in ("replace", "append", "sync file"):
+        disk.fail = lambda _call, name, call=call: (
+            OSError(errno.EIO, "injected") if name.startswith(call) else None
+        )
+        with pytest.raises(StorageError):
+            store.publish()
+        assert store.doubted(BARS) == span(0, 3), call
+    disk.fail = lambda _call, _name: None
+    store.publish()
+    assert store.doubted(BARS) == IntervalSet()
+    store.close()
+
+
 def test_rows_that_no_page_has_proven_replace_nothing_yet(store: Store) -> None:
     fill(store, range(4), 9.0)
     doubt(store, 0, 4)
@@ -159,11 +202,12 @@ def test_equal_trades_that_two_pages_bring_are_counted_once(store: Store) -> Non
 
 
 def test_a_doubt_that_comes_while_a_backfill_runs_is_not_answered_by_it(store: Store) -> None:
+    doubt(store, 0, 1)
     log = store.begin_backfill(BARS, "run", source="test")
     doubt(store, 0, 2)
     log.append(bars(range(2), 1.0), span(0, 2), None)
     log.finish()
-    assert store.coverage(BARS).covered == IntervalSet()
+    assert store.coverage(BARS).covered == span(0, 1)
     assert [gap.cause for gap in store.gaps(BARS)] == [GapCause.DIFFERS]
 
 
@@ -192,9 +236,14 @@ def test_replacements_outlive_a_restart(store: Store) -> None:
     assert again.coverage(BARS).covered == span(0, 2)
     again.publish()
     assert again.doubted(BARS) == span(2, 4)
-    fill(again, range(4), 3.0)  # the file's epoch is known: these rows are from after it
-    assert values(again) == [(n, 3.0) for n in range(4)]
     again.close()
+    last = Store.open(store.data_path)  # which finds no journal, but the file's epoch
+    log = last.begin_backfill(BARS, "run", source="test")
+    log.append(bars([0], 5.0), IntervalSet(), None)  # from after it: counts by value
+    assert values(last)[0] == (0, 5.0)
+    fill(last, range(4), 3.0)
+    assert values(last) == [(0, 5.0), (1, 3.0), (2, 3.0), (3, 3.0)]
+    last.close()
 
 
 def test_a_replacement_whose_coverage_is_not_believed_is_published_all_the_same(store: Store) -> None:
