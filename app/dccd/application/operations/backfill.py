@@ -18,7 +18,7 @@ from dccd.application.operations.plan import Registry, Work, find_work, resolve
 from dccd.application.operations.recorded import Told
 from dccd.application.room import RoomWatch
 from dccd.application.runs import RunRecorder, new_run, run_error
-from dccd.domain.coverage import Interval
+from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DccdError, StorageError
 from dccd.domain.instrument import Instrument
@@ -129,10 +129,17 @@ async def _derive(
     try:
         work = await derive(bars, spec.params, recorder.run.run_id, registry=registry, store=store, told=told)
         recorder.run.start_ns, recorder.run.end_ns = work.start_ns, work.end_ns
+        if work.without_trades:
+            recorder.run.result = _not_served(work.without_trades, "stored trades do not cover it")
     finally:
         await told.settle()
         if events is not None:
             events.publish(InventoryEvent(dataset=str(bars)))
+
+
+def _not_served(intervals: IntervalSet, why: str) -> dict[str, Any]:
+    """What a run tells of time that it could not fill."""
+    return {"not_served": [[*interval] for interval in intervals], "why": why}
 
 
 async def _prepare(
@@ -236,10 +243,7 @@ class _Fetch:
         for interval in self.work.absent:
             self._store.add_absent(self._dataset, interval, self.work.absent_cause)
         if self.work.unserved:
-            self._recorder.run.result = {
-                "not_served": [[*interval] for interval in self.work.unserved],
-                "why": self.work.unserved_cause,
-            }
+            self._recorder.run.result = _not_served(self.work.unserved, self.work.unserved_cause)
         for interval in self.work.unserved:
             span = f"{iso(interval.start_ns)} to {iso(interval.end_ns)}"
             self._recorder.log(f"Not to be had: {span}; {self.work.unserved_cause}.", "warning")

@@ -105,11 +105,11 @@ def stored_bars(store: Store, bars: DatasetId, interval: Interval) -> Iterator[B
 
 @dataclass(frozen=True, slots=True)
 class DeriveWork:
-    """What deriving is about: the range (half-open, of whole bars), and what of it is to be made."""
+    """What deriving is about: the range (half-open, of whole bars), and what of it no trades cover whole."""
 
     start_ns: int
     end_ns: int
-    todo: IntervalSet
+    without_trades: IntervalSet
 
 
 async def derive(
@@ -153,7 +153,7 @@ class _Derivation:
         whole = whole.clip(start_ns, end_ns)
         if start_ns == end_ns:
             self._told.log("Nothing to make: the trades cover no whole bar.")
-            return DeriveWork(start_ns, end_ns, whole)
+            return DeriveWork(start_ns, end_ns, IntervalSet())
         self._doubt_outdated(whole)
         store.add_asked(bars, Interval(start_ns, end_ns))
         # Where the exchange's own bars are doubted, it is the exchange that has better ones.
@@ -161,12 +161,12 @@ class _Derivation:
             (gap.start_ns, gap.end_ns) for gap in store.gaps(bars) if gap.cause == GapCause.DIFFERS.value
         )
         todo = whole - store.coverage(bars).covered - own
-        work = DeriveWork(start_ns, end_ns, todo)
         if todo:
             self._make(todo)
         else:
             self._told.log("Nothing to make: every bar that the trades cover whole is stored.")
-        return work
+        lacking = IntervalSet.of(start_ns, end_ns) - store.coverage(bars).covered
+        return DeriveWork(start_ns, end_ns, lacking - whole)
 
     def _range(self, whole: IntervalSet) -> tuple[int, int]:
         """From the bar that opens at or after the start to the last that is over."""
