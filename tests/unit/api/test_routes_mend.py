@@ -106,15 +106,15 @@ async def test_an_audit_is_a_run_whose_result_lists_the_differences(filled: Runn
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    (f"datasets/{BARS}/check", {"windows": 0}, "validation"),
-    (f"datasets/{BARS}/check", {"windows": 1_001}, "validation"),
-    (f"datasets/{BARS}/check", {"seed": -1}, "validation"),
+    (f"datasets/{BARS}/check", {"windows": 0}, "invalid_request"),
+    (f"datasets/{BARS}/check", {"windows": 1_001}, "invalid_request"),
+    (f"datasets/{BARS}/check", {"seed": -1}, "invalid_request"),
     (f"datasets/{BOOK}/check", {}, "usage"),
     ("datasets/binance:ETH-USDT:ohlc:1h/check", {}, "unknown_dataset"),
     ("datasets/binance:ETH-USDT:trades/audit", {}, "usage"),
     (f"datasets/{BARS}/audit", {"start": "2024-01-02", "end": "2024-01-01"}, "invalid_range"),
     (f"datasets/{BARS}/audit", {}, "unknown_dataset"),
-    ("repair", {"datasets": []}, "validation"),
+    ("repair", {"datasets": []}, "invalid_request"),
     ("repair", {"datasets": ["nothing"]}, "usage"),
     ("repair", {"datasets": ["binance:ETH-USDT:ohlc:1h"]}, "unknown_dataset"),
 ]
