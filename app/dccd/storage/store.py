@@ -32,6 +32,7 @@ from dccd.storage.info import Coverage, DatasetInfo, Gap
 from dccd.storage.journal import Journal
 from dccd.storage.layout import Layout, prepare, refuse_foreign
 from dccd.storage.lock import FolderLock, acquire
+from dccd.storage.mounts import share_problems
 from dccd.storage.paced_publisher import PacedPublisher
 from dccd.storage.publish import Publisher
 from dccd.storage.quarantine import Problem, Quarantine
@@ -66,6 +67,7 @@ class Store:
         self._closed = False
         self._stream_log: StreamLog | None = None
         self._quarantine = Quarantine(fs, layout)
+        self._quarantine.problems += share_problems(layout.data_path)
         self._implausible = ImplausibleRows(fs, layout, self._quarantine, clock.time_ns)
         self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
         self.derivations = Derivations(self._coverage)
