@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UnknownDataset
-from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, S_NS, US_NS
+from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, S_NS, US_NS
 from dccd.storage.coverage_db import What
 from dccd.storage.fs import RealFileSystem
 from dccd.storage.layout import Layout
@@ -274,6 +276,8 @@ def test_rows_where_the_time_is_recorded_as_without_rows_are_a_warning(store: St
     [
         ({"ts": [0, 5, 4], "tid_num": [1, 2, 3]}, "1 row is out of order"),
         ({"ts": [0, 0, 5], "tid_num": [2, 1, 3]}, "1 row is out of order"),
+        ({"ts": [0, 0, 5], "tid_num": [None, 1, 3]}, "1 row is out of order"),
+        ({"ts": [0, 0, 5], "tid_num": [1, None, 3]}, ""),
         ({"ts": [0, 5, 9], "tid_num": [1, 2, 2]}, "1 row is there twice"),
         ({"ts": [0, 5, 9], "tid": ["a", "b", "a"]}, "1 row is there twice"),
         ({"ts": [0, 1, 1], "tid": ["a", "b", None]}, ""),
@@ -373,6 +377,18 @@ def test_nothing_is_found_in_what_the_program_wrote(store: Store, seed: int) -> 
             put(store, dataset, columns)
     for info in store.inventory():
         assert texts(store.verify(info.dataset)) == ""
+
+
+@pytest.mark.parametrize("interval", ["1h", "1w"])
+def test_nothing_is_found_in_real_bars(store: Store, shared: Path, interval: str) -> None:
+    with gzip.open(shared / "datasets" / "binance_klines" / f"BTCUSDT_{interval}.jsonl.gz", "rt") as lines:
+        rows = [json.loads(line) for line in lines]
+    columns = {"ts": [row[0] * MS_NS for row in rows]}
+    columns |= {name: [float(row[place]) for row in rows] for place, name in enumerate(PRICES, 1)}
+    dataset = DatasetId.parse(f"binance:BTC-USDT:ohlc:{interval}")
+    put(store, dataset, columns)
+    assert texts(store.verify(dataset)) == ""
+    assert store.info(dataset).rows == len(rows) > 100
 
 
 def test_a_file_that_is_replaced_meanwhile_is_no_false_alarm(store: Store) -> None:
