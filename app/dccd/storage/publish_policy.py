@@ -19,7 +19,7 @@ BUSY_S = 110 * 60.0
 QUIET_BYTES = 4 << 20  # a month of minutes' bars fits
 WORTH = 3  # bytes that may be written for each byte that waits, where both are many
 SETTLE_S = 60.0  # for rows that arrive after their period's end
-LOG_BYTES_MAX = 256 << 20
+LOG_BYTES_MAX = 128 << 20  # of small frames some 160,000, of a kilobyte each in memory too
 RETRY_S = 5 * 60.0
 
 

@@ -297,11 +297,11 @@ def test_copies_count_once_whatever_became_of_the_first(
 
 def test_a_sync_that_a_publication_found_impossible_costs_no_row(streams: Streams) -> None:
     streams.trade(0)
-    streams.run(2)
+    streams.log.flush()
     streams.trade(1)
-    streams.run(0.3)
+    streams.run(0.5)
     streams.refuse("sync file", errno.EIO)
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match="syncing a journal"):
         streams.store.publish(BTC)
     streams.relent()
     streams.trade(2)
