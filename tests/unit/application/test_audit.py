@@ -179,7 +179,7 @@ async def test_derived_bars_are_the_exchanges_own_to_the_last_digit_of_prices_an
             for name in ("open", "high", "low", "close"):
                 assert row[name] == theirs[name]
             for name in ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume"):
-                assert row[name] == pytest.approx(theirs[name], rel=1e-15)
+                assert row[name] == pytest.approx(theirs[name], rel=1e-15, abs=0)
 
 
 async def test_what_cannot_be_audited_is_refused(service: Service, recorded: list[dict[str, Any]]) -> None:
