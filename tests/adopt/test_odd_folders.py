@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dccd.application.operations import adoptable
 from dccd.application.operations.adopt import Adoption
 from dccd.application.operations.adoptable import AdoptReport, find, survey
 from dccd.domain.coverage import IntervalSet
@@ -74,6 +75,16 @@ def test_what_is_no_file_of_the_package_is_left_and_named(folder: Path, store: S
             "2024.parquet.tmp.17.18", "notes.txt", "readme", "liquidations", "ETH-USDT",
         }  # fmt: skip
     assert len(column(store, BARS, "close")) == 10
+
+
+def test_of_very_many_things_left_out_all_are_counted(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoptable, "LISTED_MAX", 3)
+    for number in range(5):
+        (folder / f"{number}.txt").touch()
+    report = adopt(folder, store)
+    assert (len(report.not_taken), report.not_taken_count) == (3, 5)
 
 
 def test_a_linked_file_and_folder_count_like_others(folder: Path, store: Store, tmp_path: Path) -> None:
