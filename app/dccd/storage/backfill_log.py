@@ -75,7 +75,7 @@ class BackfillLog:
         ----------
         columns : mapping of str to sequence
             Rows, see :func:`dccd.storage.schema.to_batch`; may be empty. Trades without ids: the page holds
-            each of its timestamps whole.
+            each of its timestamps whole. Order-book updates: each message whole.
         covered : IntervalSet
             What the page, with those before it, newly proves fetched whole. Rows with implausible times are
             put aside, and then it proves nothing.

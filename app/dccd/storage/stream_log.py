@@ -123,7 +123,8 @@ class StreamLog:
         Parameters
         ----------
         columns : mapping of str to sequence
-            See :func:`dccd.storage.schema.to_batch`; may be empty.
+            See :func:`dccd.storage.schema.to_batch`; may be empty. Order-book updates: each message whole.
+            Rows with implausible times are put aside, and then nothing is proven.
         covered : IntervalSet
             What these rows, with those before them, newly prove recorded whole.
         source : str

@@ -140,8 +140,8 @@ def test_bad_rows_are_durable_before_the_page_is_taken_or_the_page_is_not() -> N
     disk = SimDisk()
     folder = Path("/data")
     store = Store.open(folder, fs=disk, clock=StoreClock(NOW))
-    append(store, [NOW - 3, 0])
     log = store.begin_backfill(TRADES, "run", source="bitfinex")
+    log.append(page([NOW - 3, 0]), SPAN, None)
     for step in ("append", "sync file"):
         disk.fail = lambda _call, name, step=step: (
             OSError(errno.ENOSPC, "full") if name.startswith(step) else None
