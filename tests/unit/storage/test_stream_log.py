@@ -239,6 +239,14 @@ def test_appending_is_refused_once_the_memory_set_aside_is_full(
         streams.run(1)
 
 
+def test_what_fills_the_memory_is_written_at_once(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_log, "BUFFER_BYTES_MAX", 20_000)
+    for number in range(5):
+        streams.trade(number)
+    streams.log.step()  # no time has passed
+    assert ids(streams.store) == [*range(5)]
+
+
 def test_rows_that_come_too_fast_are_refused_in_words(
     streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
