@@ -12,7 +12,10 @@ from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MS_NS, parse_time
+from dccd.interfaces.api import convert
+from dccd.storage.info import Gap
 from tests.exchanges.binance import BinanceStandIn
+from tests.needs import ROOT
 from tests.unit.api.running import Running, config, running
 
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1h")
@@ -125,3 +128,12 @@ async def test_wrong_use_is_refused(filled: Running) -> None:
         answer = await filled.local.post(f"/api/{path}", json=body)
         assert (answer.is_client_error, answer.json()["code"]) == (True, code), (path, body)
     assert (await filled.local.get("/api/runs", params={"operation": "check"})).json() == {"runs": []}
+
+
+def test_every_cause_of_a_gap_has_a_code_that_is_documented() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for cause in GapCause:
+        shown = convert.gap(Gap(0, 1, cause.value))
+        assert (shown.cause, shown.code) == (cause.value, cause.name.lower())
+        assert f"`{shown.code}`" in text
+    assert convert.gap(Gap(0, 1, "an older program's words")).code == "other"

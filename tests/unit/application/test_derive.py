@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from dccd.application.jobs import JobRun, RunState
+from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget, RunState
+from dccd.application.operations.backfill import backfill
 from dccd.application.requests import BackfillRequest
 from dccd.application.service import Service
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import UnknownDataset, UsageError
+from dccd.domain.errors import DiskFull, UnknownDataset, UsageError
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, S_NS, parse_time
+from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.store import Store
 from tests.exchanges.binance import BinanceStandIn
 from tests.unit.application.conftest import TRADES, fetched, table
@@ -228,3 +231,47 @@ async def test_inverse_trades_are_contracts(service: Service) -> None:
 async def derived_of(service: Service, symbol: str) -> None:
     run = await fetched(service, ask("1m").model_copy(update={"symbol": symbol}))
     assert run.state is RunState.SUCCEEDED, run.error
+
+
+async def test_a_cancelled_derivation_keeps_what_it_made_and_the_next_goes_on(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(service.store, [(each, 5.0, 1.0) for each in minutes(*range(10))], stretch(0, 10))
+    spec = JobSpec.backfill(JobTarget.of(bars("1m")), JobParams(derive_from="trades"))
+    stop = asyncio.Event()
+    append = BackfillLog.append
+
+    def append_and_stop(log: BackfillLog, *page: Any) -> None:
+        append(log, *page)
+        stop.set()
+
+    monkeypatch.setattr("dccd.application.operations.derive.PAGE_BARS", 3)
+    monkeypatch.setattr(BackfillLog, "append", append_and_stop)
+    result = await backfill(spec, registry=service.registry, store=service.store, stop_event=stop)
+    assert result["rows_written"] == 3
+    assert [row["ts"] for row in rows_of(service, bars("1m"))] == minutes(0, 1, 2)
+    monkeypatch.setattr(BackfillLog, "append", append)
+    assert (await derived(service, "1m")).rows_written == 7
+    assert service.store.coverage(bars("1m")).covered == IntervalSet([stretch(0, 10)])
+
+
+async def test_on_a_full_disk_it_fails_with_its_pages_kept(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(service.store, [(each, 5.0, 1.0) for each in minutes(*range(10))], stretch(0, 10))
+    append, pages = BackfillLog.append, iter(range(10))
+
+    def fills_up(log: BackfillLog, *page: Any) -> None:
+        if next(pages) == 2:
+            raise DiskFull("Writing the journal failed: no room. Free some space and start again.")
+        append(log, *page)
+
+    monkeypatch.setattr("dccd.application.operations.derive.PAGE_BARS", 3)
+    monkeypatch.setattr(BackfillLog, "append", fills_up)
+    run = await fetched(service, ask("1m"))
+    assert run.error is not None
+    assert (run.state, run.error.code) == (RunState.FAILED, "disk_full")
+    assert [row["ts"] for row in rows_of(service, bars("1m"))] == minutes(*range(6))
+    (gap,) = await service.gaps(bars("1m"))
+    assert gap.start_ns == minutes(6)[0]
+    assert (await derived(service, "1m")).rows_written == 4
