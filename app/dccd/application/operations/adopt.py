@@ -178,7 +178,8 @@ class _Target:
         self._store, self._dataset, self._old = store, dataset, old
         self._whole = store.coverage(dataset).covered
         self._proof = Proof(dataset.data_type, dataset.span)
-        self._maybe_open = maybe_open | _doubted(store, dataset)
+        # What is doubted already, only the exchange can make believed again.
+        self._maybe_open = maybe_open | store.doubted(dataset)
         self._doubtful = IntervalSet()
         self._published_ns = 0
         self._first_ns: int | None = None
@@ -254,16 +255,6 @@ class _Target:
             if self._published_ns:
                 self.log.publish_before(start_ns)
             self._published_ns = start_ns
-
-
-def _doubted(store: Store, dataset: DatasetId) -> IntervalSet:
-    """Time that only the exchange can make believed again."""
-    try:
-        gaps = store.gaps(dataset)
-    except UnknownDataset:
-        return IntervalSet()
-    causes = {GapCause.MAYBE_OPEN, GapCause.DIFFERS}
-    return IntervalSet((gap.start_ns, gap.end_ns) for gap in gaps if gap.cause in causes)
 
 
 def _words(found: Adopted) -> str:
