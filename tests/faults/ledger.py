@@ -101,6 +101,20 @@ class Ledger:
     answered: set[int] = field(default_factory=set)
     trash: dict[DatasetId, str] = field(default_factory=dict)
 
+    def copied(self) -> Ledger:
+        """What was said until now, for whoever looks later."""
+        return Ledger(
+            offered=[*self.offered],
+            written={*self.written},
+            synced={*self.synced},
+            asking={**self.asking},
+            asked={**self.asked},
+            doubting=[*self.doubting],
+            doubted=[*self.doubted],
+            answered={*self.answered},
+            trash={**self.trash},
+        )
+
     def append(self, log: BackfillLog, columns: Columns, covered: IntervalSet) -> None:
         """Have a page taken."""
         doubted = IntervalSet(each.interval for each in self.doubted if each.dataset == log.dataset)

@@ -14,7 +14,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -27,6 +27,10 @@ from tests.faults.loss import Loss, surviving_bytes
 
 _IDS = count()
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10))}
+
+
+def _nothing() -> None:
+    pass
 
 
 class Crash(BaseException):
@@ -50,13 +54,22 @@ class Inode:
 
 
 class SimDisk:
-    """The disk. Attributes `calls` counts calls that change it; `log` names them."""
+    """The disk.
+
+    Attributes
+    ----------
+    calls : int
+        Calls that changed it so far; `log` names them.
+    at_call : callable
+        Called at each of them, when nothing or a part of it is done: to ask what a crash would leave.
+    """
 
     def __init__(self, *, ntfs: bool = False) -> None:
         self.ntfs = ntfs
         self.calls = 0
         self.log: list[str] = []
         self.crash_at: int | None = None
+        self.at_call: Callable[[], None] = lambda: None
         self.fail: Callable[[int, str], OSError | None] = lambda _call, _name: None
         self.ignore_file_sync = self.ignore_folder_sync = False
         self.dead = False
@@ -68,7 +81,7 @@ class SimDisk:
         self._display: dict[str, str] = {}  # names as they were given; NTFS keeps their case
         self._locked: set[str] = set()
         self._databases: dict[str, tuple[str, sqlite3.Connection]] = {}
-        self._connections: list[sqlite3.Connection] = []
+        self._committed: dict[str, bytes] = {}
         self._indexes: list[bytes] = []  # the catalog after each commit: it is not synced, any may be back
         self._removed: list[bytes] = []
 
@@ -104,6 +117,7 @@ class SimDisk:
         self._call(f"remove {path.name}")
         key = self._key(path)
         self._databases.pop(key, None)
+        self._committed.pop(key, None)
         if key in self._names:
             self._refuse_open(path)
             self._removed.append(bytes(self._inode(path).data))
@@ -175,38 +189,47 @@ class SimDisk:
                     disk._call(f"commit {path.name}")
                 disk._alive()
                 cursor = super().execute(sql, parameters)
-                if sql == "COMMIT" and not durable:
-                    disk._indexes.append(self.serialize())
+                self._note()
                 return cursor
 
-        connection = sqlite3.connect(
+            def executescript(self, sql: str) -> sqlite3.Cursor:
+                disk._alive()
+                cursor = super().executescript(sql)
+                self._note()
+                return cursor
+
+            def _note(self) -> None:
+                if not self.in_transaction:
+                    with suppress(sqlite3.OperationalError):  # nothing is in it yet
+                        disk._committed[key] = self.serialize()
+                        if not durable:
+                            disk._indexes.append(disk._committed[key])
+
+        return sqlite3.connect(
             self._databases[key][0],
             uri=True,
             factory=Connection,
             check_same_thread=False,
             isolation_level=None,
         )
-        self._connections.append(connection)
-        return connection
 
     # --- what happens to it -------------------------------------------------------------------------------
 
     def after_crash(self, loss: Loss, seed: int) -> SimDisk:
         """The disk as the next start finds it; this one may be asked again."""
         rng = random.Random(seed)
-        for connection in self._connections:
-            connection.close()  # rolls back what was not committed
         after = SimDisk(ntfs=self.ntfs)
         after._clock, after._display = self._clock, dict(self._display)
         after._databases = {
-            key: _copied(kept)
-            for key, (_uri, kept) in self._databases.items()
+            key: _restored(data)
+            for key, data in self._committed.items()
             if not loss.power_cut or not key.endswith("catalog.db")
         }
         if loss not in (Loss.NOTHING, Loss.ALL) and self._indexes and rng.random() < 0.5:
-            for key in self._databases:
+            for key in self._committed:
                 if key.endswith("catalog.db"):
                     after._databases[key] = _restored(rng.choice(self._indexes))
+        after._committed = {key: kept.serialize() for key, (_uri, kept) in after._databases.items()}
         after._names = dict(self._names if loss is Loss.NOTHING else self._surviving_names(loss, rng))
         copies: dict[int, Inode] = {}
         for key, inode in after._names.items():
@@ -253,20 +276,23 @@ class SimDisk:
         if self.dead:
             raise Crash
 
-    def _call(self, name: str, half_done: Callable[[], None] | None = None) -> None:
+    def _call(
+        self, name: str, half_done: Callable[[], None] = _nothing, undo: Callable[[], None] = _nothing
+    ) -> None:
         """One call that changes the disk: the place to die or to fail."""
         self._alive()
         self.calls += 1
         self.log.append(name)
         if self.calls == self.crash_at:
-            if half_done is not None:
-                half_done()
+            half_done()
             self.dead = True
             raise Crash
+        half_done()
+        self.at_call()
+        undo()
         error = self.fail(self.calls, name)
         if error is not None:
-            if half_done is not None:
-                half_done()
+            half_done()
             raise error
 
     def _key(self, path: Path) -> str:
@@ -338,13 +364,17 @@ class SimFile:
         return len(self.inode.data)
 
     def append(self, *parts: Bytes) -> None:
-        data = b"".join(bytes(part) for part in parts)
+        data, size = b"".join(bytes(part) for part in parts), self.size
 
         def half() -> None:
             self.inode.data += data[: len(data) // 2]
             self.inode.changed()
 
-        self.disk._call(f"append {len(data)}", half)
+        def undo() -> None:
+            del self.inode.data[size:]
+            self.inode.versions.pop()
+
+        self.disk._call(f"append {len(data)}", half, undo)
         self.inode.data += data
         self.inode.changed()
         self.inode.mtime_ns = next(self.disk._clock)
@@ -403,16 +433,12 @@ def _new_database() -> tuple[str, sqlite3.Connection]:
     return uri, sqlite3.connect(uri, uri=True, check_same_thread=False)
 
 
-def _copied(database: sqlite3.Connection) -> tuple[str, sqlite3.Connection]:
-    uri, copy = _new_database()
-    database.backup(copy)
-    return uri, copy
-
-
 def _restored(data: bytes) -> tuple[str, sqlite3.Connection]:
-    with closing(sqlite3.connect(":memory:")) as database:
-        database.deserialize(data)
-        return _copied(database)
+    uri, database = _new_database()
+    with closing(sqlite3.connect(":memory:")) as source:
+        source.deserialize(data)
+        source.backup(database)
+    return uri, database
 
 
 def _reachable(key: str, names: dict[str, Inode | None]) -> bool:

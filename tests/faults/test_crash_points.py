@@ -32,10 +32,10 @@ def test_every_call_may_be_the_last(loss: Loss, ntfs: bool) -> None:
     disks = partial(SimDisk, ntfs=ntfs)
     calls = calls_of_life(disks)
     if not ALL:
-        calls = calls[[*Loss].index(loss) * 5 :: 36]
+        calls = calls[[*Loss].index(loss) * 4 :: 30]
     tally = Tally(f"crash at a call of a life, {loss}", "ntfs" if ntfs else "posix")
     tally.add_all(crashes_in_life(disks, loss, calls, SEEDS))
-    tally.check(at_least=7)
+    tally.check(at_least=10)
 
 
 @modes
@@ -46,7 +46,7 @@ def test_recovery_may_be_cut_short_too(loss: Loss, ntfs: bool) -> None:
     if not ALL:
         calls = calls[[*Loss].index(loss) * 23 :: 160]
     tally = Tally(f"crash in a life, then in its recovery, {loss}", "ntfs" if ntfs else "posix")
-    tally.add_all(crashes_in_recovery(disks, loss, calls, 4 if ALL else 18, SEEDS))
+    tally.add_all(crashes_in_recovery(disks, loss, calls, 4 if ALL else 15, SEEDS))
     tally.check(at_least=3)
 
 
