@@ -13,7 +13,7 @@ from dccd.application.requests import BackfillRequest
 from dccd.application.service import Service
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import DiskFull, UnknownDataset, UsageError
+from dccd.domain.errors import DiskFull, StorageError, UnknownDataset, UsageError
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, S_NS, parse_time
 from dccd.storage.backfill_log import BackfillLog
@@ -171,6 +171,27 @@ async def test_late_trades_make_their_bars_anew_and_no_others(service: Service) 
     assert found == dict.fromkeys(minutes(*range(10)), (5.0, 1.0)) | {minutes(4)[0]: (7.5, 3.0)}
     assert await service.gaps(bars("1m")) == []
     assert (await derived(service, "1m")).rows_written == 0
+
+
+async def test_bars_that_were_being_made_anew_when_it_ended_are_made_the_next_time(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(service.store, [(each, 5.0, 1.0) for each in minutes(0, 1, 2)], stretch(0, 3))
+    await derived(service, "1m")
+    put(service.store, [(START_NS + S_NS, 7.5, 2.0)], first_id=100)
+    with monkeypatch.context() as patch:
+        patch.setattr(BackfillLog, "append", raises)
+        assert (await fetched(service, ask("1m"))).state is RunState.FAILED
+    (gap,) = await service.gaps(bars("1m"))
+    assert (gap.cause, gap.end_ns) == (GapCause.OUTDATED.value, minutes(1)[0])
+    for high in (7.5, 8.5):
+        assert (await derived(service, "1m")).rows_written == 1
+        assert rows_of(service, bars("1m"))[0]["high"] == high
+        put(service.store, [(START_NS + 2 * S_NS, 8.5, 2.0)], first_id=101)
+
+
+def raises(*_: object) -> None:
+    raise StorageError("The disk is away.")
 
 
 async def test_a_trade_that_is_no_more_takes_its_bar_with_it(service: Service) -> None:

@@ -198,7 +198,6 @@ class _Derivation:
         changed = IntervalSet((self._span.floor(start), self._span.ceil(end)) for start, end in changed)
         changed = changed & whole & self._store.coverage(self._bars).covered
         outdated = IntervalSet(bar for interval in changed for bar in self._differing(interval))
-        self._store.derivations.forget(self._bars, outdated)
         for interval in outdated:
             self._told.log(f"Trades have changed: made again from {iso(interval[0])} to {iso(interval[1])}.")
             self._store.add_doubt(self._bars, interval, GapCause.OUTDATED)
