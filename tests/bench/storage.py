@@ -6,6 +6,7 @@ Prints one line a figure. The folder (default: a temporary one) decides which di
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import resource
 import shutil
@@ -110,10 +111,13 @@ def append(parent: Path) -> None:
                     journal.sync()
             journal.sync()
 
+        cpu_s = time.process_time()
         seconds = timed(work)
+        cpu_s = time.process_time() - cpu_s
         print(
             f"journal append + sync: {rows / seconds / 1e6:.2f} M trades/s"
-            f" ({journal.size / seconds / 1e6:.0f} MB/s)"
+            f" ({journal.size / seconds / 1e6:.0f} MB/s); {rows / cpu_s / 1e6:.2f} M trades a second of"
+            f" processor time; load {os.getloadavg()[0]:.1f}"
         )
         journal.close()
         scanned = timed(lambda: Journal.open(RealFileSystem(), journal.path).close())
@@ -161,14 +165,17 @@ def trade_day(parent: Path, rows: int, *, shuffled: bool) -> None:
             log.append(page, IntervalSet.of(page["ts"][0], page["ts"][-1]), None)
         log.sync()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        cpu_s = time.process_time()
         seconds = timed(log.finish)
+        cpu_s = time.process_time() - cpu_s
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         order = "in random order" if shuffled else "in order"
         info = store.info(TRADES)
         assert info.rows == rows, info.rows
         print(
             f"publish a day of {rows:,} trades, pages {order}: {seconds:.2f} s,"
-            f" {rows / seconds / 1e6:.2f} M rows/s"
+            f" {rows / seconds / 1e6:.2f} M rows/s; {cpu_s:.2f} s of processor time;"
+            f" load {os.getloadavg()[0]:.1f}"
         )
         print(
             f"  {info.size_bytes / rows:.1f} bytes a trade; peak RSS {after / 1024:.0f} MB"
