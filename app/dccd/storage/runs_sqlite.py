@@ -107,6 +107,8 @@ class RunsStore(Generic[R]):
         return store
 
     async def _migrate(self, path: Path) -> None:
+        # This process alone, so that no shared memory is needed: a full disk has no room for its file.
+        await self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         await self._db.execute("PRAGMA journal_mode = WAL")
         await self._db.execute("PRAGMA synchronous = NORMAL")
         version = await self._one("PRAGMA user_version")

@@ -107,21 +107,33 @@ async def test_old_runs_are_forgotten_unless_they_have_not_ended(runs: Store) ->
 
 async def test_a_run_that_cannot_be_written_is_kept_in_memory(runs: Store, path: Path) -> None:
     await runs.save(run(1, RunState.RUNNING))
-    with sqlite3.connect(path) as other:
-        other.execute(
-            "CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
-        )
-    other.close()
+    await runs._db.execute(
+        "CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    )
     await runs.save(run(1, RunState.FAILED))
     assert await runs.get("run1") == run(1, RunState.FAILED)
     assert (await runs.list())[0].state is RunState.FAILED
-    with sqlite3.connect(path) as other:
-        other.execute("DROP TRIGGER full")
-    other.close()
+    await runs._db.execute("DROP TRIGGER full")
     await runs.save(run(1, RunState.CANCELLED))
+    await runs.close()
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT state FROM runs").fetchone() == ("cancelled",)
     other.close()
+
+
+async def test_old_runs_that_cannot_be_forgotten_are_told_and_kept(runs: Store) -> None:
+    await runs.save(run(1, RunState.FAILED))
+    await runs._db.execute(
+        "CREATE TRIGGER full BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    )
+    with pytest.raises(StorageError, match="disk is full"):
+        await runs.delete_before(1 << 62)
+    assert await runs.get("run1") is not None
+
+
+async def test_no_file_beside_it_needs_room_to_be_read(runs: Store, path: Path) -> None:
+    await runs.save(run(1, RunState.FAILED))
+    assert not path.with_name("runs.db-shm").exists()
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
