@@ -84,7 +84,8 @@ class BackgroundRecovery:
         try:
             await asyncio.to_thread(self._store.recover)
         except Exception as error:
-            _log.warning("recovering the data folder failed: %s", error)
+            if not self._stopping.is_set():
+                _log.warning("recovering the data folder failed: %s", error)
             self._retry_s = self._clock() + RETRY_PAUSE_S
             self.failure = (
                 f"What is stored cannot be told yet, since recovering the data folder failed: {error} "

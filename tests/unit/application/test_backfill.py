@@ -177,7 +177,8 @@ async def test_what_a_dead_process_left_in_journals_is_published_at_the_next_sta
     log.append({"ts": ts, **prices}, service.store.coverage(HOURLY).covered)
     await service.stop()
     async with build_service(config) as later:
-        pass
-    async with build_service(config) as later:
+        await later.ready()
+        assert later.recovery._publishing is not None
+        await later.recovery._publishing
         assert sum(file.rows for file in later.store.files(HOURLY)) == 48
     await service.start()
