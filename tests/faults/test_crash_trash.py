@@ -159,6 +159,19 @@ def test_a_deletion_is_done_or_undone(loss: Loss, ntfs: bool) -> None:
 
 
 @DISKS
+def test_no_file_is_in_the_trash_without_a_manifest(ntfs: bool) -> None:
+    before = prepared(ntfs=ntfs)
+    whole = before.after_crash(Loss.NOTHING, 0)
+    deletion(whole)
+    disk = before.after_crash(Loss.NOTHING, 0)
+    disk.crash_at = whole.log.index("replace 2024-02.parquet") + 2  # the call after it
+    with pytest.raises(Crash):
+        deletion(disk)
+    for seed in range(12):
+        judge(disk.after_crash(Loss.TORN, seed), range(0))
+
+
+@DISKS
 @pytest.mark.parametrize("loss", Loss)
 def test_a_restoration_comes_to_its_end(loss: Loss, ntfs: bool) -> None:
     once, twice = crashes(with_new_data(prepared(ntfs=ntfs)), restoration, loss, NEW)

@@ -17,6 +17,8 @@ from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, UnknownDataset
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS
+from dccd.storage import certificate
+from dccd.storage import export as export_module
 from dccd.storage.export import FORMATS, Format, encode, export
 from dccd.storage.store import Store
 
@@ -64,7 +66,10 @@ def check(document: dict[str, Any], folder: Path) -> None:
     )
 
 
-def test_a_certificate_says_what_a_dataset_holds_and_lacks(store: Store, data_path: Path) -> None:
+def test_a_certificate_says_what_a_dataset_holds_and_lacks(
+    store: Store, data_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate, "_PIECE_BYTES", 1000)  # less than a file
     log = store.begin_backfill(BARS, "run", source="another")
     log.append(bars(60, 70), span(60, 70))  # in a journal: published first
     document = store.certificate(BARS)
@@ -191,6 +196,21 @@ def test_a_certificate_never_stands_beside_what_it_does_not_describe(store: Stor
     done = export(store, BARS, tmp_path, "parquet", certificate=True)
     check(json.loads(done.files[1].read_text()), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(before)
+
+
+def test_what_stops_between_the_two_leaves_no_certificate_of_the_old_data(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, beside = export(store, BARS, tmp_path, "parquet", certificate=True).files
+
+    def the_power_goes(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export_module, "export_certificate", the_power_goes)
+    with pytest.raises(KeyboardInterrupt):
+        export(store, BARS, tmp_path, "parquet", certificate=True)
+    assert not beside.exists()
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_file()] == [".parquet"]
 
 
 def test_pieces_make_the_same_file_as_an_export(store: Store, tmp_path: Path) -> None:
