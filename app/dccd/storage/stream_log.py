@@ -84,7 +84,7 @@ class StreamLog:
     come. What the disk refuses is kept and tried again, until it takes it or the memory set aside is full.
 
     A journal that could not be synced is never synced again. What it may have lost is written into a new one
-    as copies, of which the next start and every reader count one.
+    as copies, which merge into one with the first ones where both survive.
     """
 
     def __init__(self, home: _Home, clock: Callable[[], float] = time.monotonic) -> None:

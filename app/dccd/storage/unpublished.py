@@ -288,8 +288,7 @@ def _forget_applied(frame: Frame, files: list[FileInfo]) -> None:
 
 
 def frame_units(frames: Iterable[Frame]) -> list[Unit]:
-    """Frames as units to merge; of a page and its copies, one."""
-    frames = {frame.identity: frame for frame in frames}.values()
+    """Frames as units to merge. A page and its copies merge into one: they count from the same number on."""
     return [
         Unit(
             frame.min_us,
