@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from tests.faults.kill9 import CHANGING, READING, started
@@ -29,7 +30,7 @@ def main(everything: bool) -> int:
     """Print line by line."""
     wrong = 0
     _say(HEAD)
-    for tally in (*simulated(everything), *real(everything)):
+    for tally in chain(simulated(everything), real(everything)):
         wrong += bool(tally.faults)
         _say("\n    ".join([str(tally), *tally.faults[:5]]))
     for line in mutants():

@@ -32,10 +32,10 @@ def test_every_call_may_be_the_last(loss: Loss, ntfs: bool) -> None:
     disks = partial(SimDisk, ntfs=ntfs)
     calls = calls_of_life(disks)
     if not ALL:
-        calls = calls[[*Loss].index(loss) * 4 :: 30]
+        calls = calls[[*Loss].index(loss) * 6 :: 40]
     tally = Tally(f"crash at a call of a life, {loss}", "ntfs" if ntfs else "posix")
     tally.add_all(crashes_in_life(disks, loss, calls, SEEDS))
-    tally.check(at_least=10)
+    tally.check(at_least=7)
 
 
 @modes
@@ -44,10 +44,10 @@ def test_recovery_may_be_cut_short_too(loss: Loss, ntfs: bool) -> None:
     disks = partial(SimDisk, ntfs=ntfs)
     calls = calls_of_life(disks)[5:]
     if not ALL:
-        calls = calls[[*Loss].index(loss) * 23 :: 160]
+        calls = calls[[*Loss].index(loss) * 23 :: 200]
     tally = Tally(f"crash in a life, then in its recovery, {loss}", "ntfs" if ntfs else "posix")
-    tally.add_all(crashes_in_recovery(disks, loss, calls, 4 if ALL else 15, SEEDS))
-    tally.check(at_least=3)
+    tally.add_all(crashes_in_recovery(disks, loss, calls, 4 if ALL else 16, SEEDS))
+    tally.check(at_least=2)
 
 
 @modes

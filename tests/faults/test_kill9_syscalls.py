@@ -40,7 +40,7 @@ def test_killed_at_any_system_call_nothing_is_lost_or_there_twice(
     killer: Killer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = calls_of_life(killer, tmp_path)
-    tally = killed_in_life(killer, tmp_path, calls if ALL else calls[::30])
+    tally = killed_in_life(killer, tmp_path, calls if ALL else calls[::40])
     show(capsys, f"{HEAD}\n{tally}")
     tally.check(at_least=len(calls) if ALL else 20)
 
@@ -49,7 +49,7 @@ def test_killed_again_in_recovery_nothing_is_lost_or_there_twice(
     killer: Killer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = [call for call in calls_of_life(killer, tmp_path) if call.changes_disk]
-    tally = killed_in_recovery(killer, tmp_path, calls if ALL else calls[15::60], 8 if ALL else 24)
+    tally = killed_in_recovery(killer, tmp_path, calls if ALL else calls[15::90], 8 if ALL else 24)
     show(capsys, f"{HEAD}\n{tally}")
     tally.check(at_least=len(calls) if ALL else 10)
 
