@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from dccd.domain.version import __version__
 
 __all__ = ["Client", "__version__", "scan"]
 

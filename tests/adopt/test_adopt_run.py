@@ -29,7 +29,7 @@ async def test_a_run_says_what_came_of_it_and_can_be_repeated(service: Service, 
     config_file = old_folder / "config.yml"
     config_file.write_text("jobs: [{exchange: binance, pairs: [BTC/USDT], span: 60, trigger_kind: manual}]\n")
     before = fingerprint(old_folder)
-    run = await service.wait((await service.adopt(old_folder, config_file)).run_id)
+    run = await service.wait((await service.adopting.start(old_folder, config_file)).run_id)
     assert (run.state, run.rows_written) == (RunState.SUCCEEDED, 13_977)
     assert run.result is not None
     assert [found["dataset"] for found in run.result["datasets"]] == [HOURLY, TRADES]
@@ -47,11 +47,11 @@ async def test_a_run_says_what_came_of_it_and_can_be_repeated(service: Service, 
 
 async def test_a_run_that_is_cancelled_keeps_what_it_has(service: Service, old_folder: Path) -> None:
     only(old_folder, "binance/trades/XRP-ETH")
-    submitted = await service.adopt(old_folder)
+    submitted = await service.adopting.start(old_folder)
     await service.cancel(submitted.run_id)
     run = await service.wait(submitted.run_id)
     assert run.state is RunState.CANCELLED
-    whole = await service.wait((await service.adopt(old_folder)).run_id)
+    whole = await service.wait((await service.adopting.start(old_folder)).run_id)
     assert whole.state is RunState.SUCCEEDED
     assert (await service.info(DatasetId.parse(TRADES))).rows == 12_477
 
@@ -59,8 +59,8 @@ async def test_a_run_that_is_cancelled_keeps_what_it_has(service: Service, old_f
 async def test_what_cannot_be_is_refused_before_there_is_a_run(service: Service, old_folder: Path) -> None:
     (old_folder / "config.yml").write_text("- no configuration\n")
     with pytest.raises(ConfigError, match="no sections"):
-        await service.adopt(old_folder, old_folder / "config.yml")
+        await service.adopting.start(old_folder, old_folder / "config.yml")
     for folder in (service.data_path, old_folder / "binance", old_folder / "nowhere"):
         with pytest.raises(UsageError, match="Adopting"):
-            await service.adopt(folder)
+            await service.adopting.start(folder)
     assert await service.runs.list() == []

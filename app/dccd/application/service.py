@@ -10,55 +10,49 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import randbits
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
+from dccd.application.adopting import Adopting
 from dccd.application.config import AppConfig
 from dccd.application.events import EventBus
 from dccd.application.housekeeping import Chore, Housekeeping
 from dccd.application.jobs import JobParams, JobRun, JobSpec, JobTarget
+from dccd.application.keeping import Keeping
+from dccd.application.mending import Mending
+from dccd.application.moving import Moving
 from dccd.application.operations import chart as chart_operation
 from dccd.application.operations import plan as plan_operation
-from dccd.application.operations.adopt_config import ConfigReport, adopt_config
-from dccd.application.operations.adopt_work import AdoptParams, AdoptPlan, adopt, checked, plan_adoption
-from dccd.application.operations.audit import AuditParams, audit, auditable
+from dccd.application.operations.adopt_work import AdoptParams
 from dccd.application.operations.chart import Chart
-from dccd.application.operations.check import WINDOWS_DEFAULT, CheckParams, check, checkable
-from dccd.application.operations.derive import derived_dataset, trades_of
+from dccd.application.operations.derive import derived_dataset
 from dccd.application.operations.export import ExportParams, check_export
 from dccd.application.operations.inventory import inventory
-from dccd.application.operations.move import MoveParams, checked_relocation, copy_work, moved_config
+from dccd.application.operations.move import MoveParams
 from dccd.application.operations.plan import Plan, Registry
 from dccd.application.operations.read import RowsPage, check_bounds, rows
-from dccd.application.operations.recorded import Told, new_work_run
 from dccd.application.operations.trash import (
     EMPTY_EVERY_S,
-    delete_dataset,
     empty_old_trash,
-    restore_dataset,
 )
-from dccd.application.operations.verify import VerifyParams, verify
+from dccd.application.operations.verify import VerifyParams
 from dccd.application.recovery import BackgroundRecovery
 from dccd.application.requests import BackfillRequest, DatasetRequest
 from dccd.application.room import RoomWatch
 from dccd.application.scheduler import Scheduler, Submission
-from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import ConfigError, NoCapability, StorageError, UsageError
+from dccd.domain.errors import StorageError, UsageError
 from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS
-from dccd.domain.types import DataType, Mode
+from dccd.domain.types import DataType
 from dccd.storage.export import Format
 from dccd.storage.info import DatasetInfo, Gap
-from dccd.storage.relocate import Relocation
 from dccd.storage.room import Room
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
-from dccd.storage.trash_entry import TrashEntry
 
 _log = logging.getLogger(__name__)
 
@@ -75,14 +69,6 @@ class Parts:
     runs: RunsStore[JobRun]
 
 
-class Repair(NamedTuple):
-    """A dataset with gaps and the run that fetches them; None, and why, where they are not to be had."""
-
-    dataset: DatasetId
-    submission: Submission | None
-    why: str
-
-
 class Service:
     """Registry, stores, bus and scheduler under one roof; made by ``service_factory.build_service``.
 
@@ -95,6 +81,8 @@ class Service:
     events : EventBus
     registry, store, runs, scheduler, room, recovery, housekeeping
         There once it is started.
+    mending, keeping, moving, adopting
+        What can be asked of it besides, by subject.
     on_moved : list of callable
         Called with the old data folder once the data is in another one.
     """
@@ -111,7 +99,8 @@ class Service:
         self.config = config
         self.events = EventBus()
         self.on_moved: list[Callable[[Path], None]] = []
-        self._relocation: Relocation | None = None
+        self.mending, self.keeping = Mending(self), Keeping(self)
+        self.moving, self.adopting = Moving(self), Adopting(self)
         self._open_parts = open_parts
         self._opened = AsyncExitStack()
 
@@ -277,146 +266,6 @@ class Service:
             target = JobTarget.of(derived_dataset(target.model_copy(update={"symbol": str(trades.symbol)})))
         return await self.scheduler.submit(JobSpec.backfill(target, params))
 
-    async def fill_gaps(self, dataset: DatasetId) -> Submission:
-        """Fetch exactly the gaps of a dataset; bars that the exchange has not are made from stored trades.
-
-        Raises
-        ------
-        UnknownDataset
-        NoCapability
-            The exchange does not offer it any more, or never did.
-        """
-        await self.ready()
-        end_ns = await asyncio.to_thread(self._ask_for_gaps, dataset)
-        # "last" finishes what was asked for; ending where that ends, it does no more.
-        params = JobParams(start="last", end=end_ns, depth=dataset.depth)
-        target = JobTarget.of(dataset)
-        try:
-            return await self.scheduler.submit(JobSpec.backfill(target, params))
-        except NoCapability:
-            gaps = await self.gaps(dataset)
-            if not (gaps and self.store.derivations.time(dataset)):
-                raise
-            params = JobParams(start=gaps[0].start_ns, end=gaps[-1].end_ns, derive_from="trades")
-            return await self.scheduler.submit(JobSpec.backfill(target, params))
-
-    async def repair(self, datasets: Sequence[DatasetId] | None = None) -> list[Repair]:
-        """Fetch exactly the gaps of some datasets, or of all: a run for each that has any.
-
-        Trades come first, since bars may be made from them.
-
-        Raises
-        ------
-        UnknownDataset
-        ExchangeError
-            An exchange's list of instruments could not be had.
-        """
-        wanted = [info.dataset for info in await self.inventory()] if datasets is None else list(datasets)
-        found: list[Repair] = []
-        for dataset in sorted(wanted, key=lambda each: each.data_type is not DataType.TRADES):
-            if not await self.gaps(dataset):
-                continue
-            try:
-                if dataset.data_type is DataType.ORDERBOOK:
-                    raise NoCapability(
-                        dataset.exchange,
-                        dataset.data_type,
-                        Mode.HISTORICAL,
-                        "a book's past is not to be had.",
-                    )
-                found.append(Repair(dataset, await self.fill_gaps(dataset), ""))
-            except NoCapability as error:
-                found.append(Repair(dataset, None, str(error)))
-        return found
-
-    async def check(
-        self, dataset: DatasetId, *, windows: int = WINDOWS_DEFAULT, seed: int | None = None
-    ) -> Submission:
-        """Fetch random covered windows of a dataset again and compare; see ``operations.check``.
-
-        Parameters
-        ----------
-        windows : int
-            At most so many, 1 to 1,000.
-        seed : int or None
-            None draws one; the run tells which.
-
-        Raises
-        ------
-        UnknownDataset
-        UsageError
-            It is a book.
-        """
-        checkable(dataset)
-        await self.info(dataset)
-        params = CheckParams(windows=windows, seed=randbits(32) if seed is None else seed)
-
-        async def work(told: Told) -> dict[str, Any]:
-            return await check(
-                dataset, params, registry=self.registry, store=self.store, told=told, events=self.events
-            )
-
-        run = new_work_run("check", params, dataset)
-        return await self.scheduler.submit_work(run, work, slot=dataset.exchange)
-
-    async def audit(
-        self, bars: DatasetId, start_ns: int | None = None, end_ns: int | None = None
-    ) -> Submission:
-        """Compare stored bars with what stored trades make; see ``operations.audit``.
-
-        Raises
-        ------
-        UnknownDataset, InvalidRange
-        UsageError
-            They are no bars.
-        """
-        params = AuditParams(start_ns=start_ns, end_ns=end_ns)
-        auditable(bars, params)
-        for dataset in (bars, trades_of(bars)):
-            await self.info(dataset)
-
-        async def work(told: Told) -> dict[str, Any]:
-            return await audit(bars, params, registry=self.registry, store=self.store, told=told)
-
-        return await self.scheduler.submit_work(new_work_run("audit", params, bars), work)
-
-    async def verify(self, datasets: Sequence[DatasetId] | None = None, *, mend: bool = False) -> Submission:
-        """Read some datasets, or all, again and say what is not as it was written; see ``operations.verify``.
-
-        It goes on beside runs that write to them.
-
-        Parameters
-        ----------
-        mend : bool
-            Put damaged files aside, which makes their time a gap, and bring the index up to date.
-
-        Raises
-        ------
-        UnknownDataset
-        UsageError
-            Nothing is stored.
-        """
-        await self.ready()
-        wanted = [info.dataset for info in await self.inventory()] if datasets is None else list(datasets)
-        if not wanted:
-            raise UsageError("There is nothing to verify. Download something first.")
-        for dataset in wanted:
-            await self.info(dataset)
-
-        async def work(told: Told) -> dict[str, Any]:
-            return await verify(wanted, mend=mend, store=self.store, told=told, events=self.events)
-
-        params = VerifyParams(datasets=[str(dataset) for dataset in wanted], mend=mend)
-        run = new_work_run("verify", params, wanted[0] if len(wanted) == 1 else None)
-        return await self.scheduler.submit_work(run, work, beside=True)
-
-    def _ask_for_gaps(self, dataset: DatasetId) -> int | None:
-        """Where what is known of the dataset ends; what was lost without being asked for is asked for."""
-        for gap in self.store.gaps(dataset):
-            self.store.add_asked(dataset, Interval(gap.start_ns, gap.end_ns))
-        known = self.store.coverage(dataset)
-        return (known.asked | known.covered | known.absent).end_ns
-
     async def retry(self, run_id: str) -> Submission:
         """Do again what a run did, with the same parameters.
 
@@ -439,14 +288,16 @@ class Service:
         if run.operation == "adopt":
             before = AdoptParams.model_validate(run.params)
             file = None if before.config_file is None else Path(before.config_file)
-            return await self.adopt(Path(before.folder), file)
+            return await self.adopting.start(Path(before.folder), file)
+        if run.operation == "move":
+            return await self.moving.move(Path(MoveParams.model_validate(run.params).folder))
         if run.operation == "check" and run.dataset is not None:
-            return await self.check(DatasetId.parse(run.dataset), **run.params)
+            return await self.mending.check(DatasetId.parse(run.dataset), **run.params)
         if run.operation == "audit" and run.dataset is not None:
-            return await self.audit(DatasetId.parse(run.dataset), **run.params)
+            return await self.mending.audit(DatasetId.parse(run.dataset), **run.params)
         if run.operation == "verify":
             asked_of = VerifyParams.model_validate(run.params)
-            return await self.verify(
+            return await self.mending.verify(
                 [DatasetId.parse(text) for text in asked_of.datasets], mend=asked_of.mend
             )
         assert run.target is not None, "a backfill is about one dataset"
@@ -567,144 +418,6 @@ class Service:
             dataset, store=self.store, start_ns=start_ns, end_ns=end_ns, points=points
         )
 
-    # --- the data folder --------------------------------------------------------------------------
-
-    async def move(self, folder: Path) -> Submission:
-        """Begin to move the data to another folder; :meth:`switch` ends it, once this run has succeeded.
-
-        Raises
-        ------
-        DataFolderUnusable
-            The folder is in use, not empty, or inside this one or around it.
-        DiskFull
-            It has too little room.
-        """
-        relocation = self._relocation = await asyncio.to_thread(checked_relocation, self.data_path, folder)
-        run = new_work_run("move", MoveParams(folder=str(relocation.target)))
-        return await self.scheduler.submit_work(run, copy_work(relocation))
-
-    async def switch(self) -> None:
-        """Go on in the folder that :meth:`move` named; the old one is emptied, and says where its data is.
-
-        Raises
-        ------
-        UsageError
-            Nothing is being moved, or runs are under way.
-        StorageError
-            The data stays where it is, and work goes on there.
-        ConfigError
-            The data is in the new folder and work goes on there, but the configuration could not be saved.
-        """
-        relocation = self._relocation
-        if relocation is None:
-            raise UsageError("Nothing is being moved. Name the folder to move the data to first.")
-        if running := self.scheduler.running:
-            words = "1 run is" if running == 1 else f"{running} runs are"
-            raise UsageError(f"{words} under way. Wait for the end, or stop them, and change over then.")
-        await asyncio.to_thread(relocation.check)  # somebody may have put something there meanwhile
-        self._relocation = None
-        await self.stop()
-        unsaved: ConfigError | None = None
-        try:
-            await asyncio.to_thread(relocation.finish)
-            try:
-                self.config = await asyncio.to_thread(moved_config, self.config, relocation.target)
-            except ConfigError as error:
-                unsaved = error
-                self.config = self.config.located(self.config.path, relocation.target)
-        finally:
-            await self.start()
-        for moved in self.on_moved:
-            moved(relocation.source)
-        try:
-            await asyncio.to_thread(relocation.clean)
-        except StorageError as error:
-            _log.warning("%s", error)
-        if unsaved is not None:
-            raise unsaved
-
-    # --- what the dccd 3 package collected --------------------------------------------------------
-
-    async def plan_adoption(self, folder: Path, config_file: Path | None = None) -> AdoptPlan:
-        """What there is to take over from a folder of the dccd 3 package; nothing is stored.
-
-        Raises
-        ------
-        UsageError
-            It is none, or it and the data folder lie one in the other.
-        ConfigError
-            The package's configuration cannot be read.
-        """
-        return await asyncio.to_thread(plan_adoption, _adopt_params(folder, config_file), self.config)
-
-    async def adopt(self, folder: Path, config_file: Path | None = None) -> Submission:
-        """Take over a folder of the dccd 3 package, as a run; nothing in it is changed.
-
-        What was taken over before is found to be the same; what was stopped goes on.
-
-        Parameters
-        ----------
-        config_file : Path or None
-            The package's configuration, if its settings and jobs are to be added to ours.
-
-        Raises
-        ------
-        UsageError, ConfigError
-            As :meth:`plan_adoption`.
-        """
-        await self.ready()
-        params = _adopt_params(folder, config_file)
-        listing = await asyncio.to_thread(checked, params, self.config)
-
-        async def take_config() -> ConfigReport:
-            assert config_file is not None
-            self.config, report = await asyncio.to_thread(adopt_config, config_file, self.config)
-            return report
-
-        async def work(told: Told) -> dict[str, Any]:
-            take = None if config_file is None else take_config
-            return await adopt(listing, store=self.store, told=told, events=self.events, take_config=take)
-
-        return await self.scheduler.submit_work(new_work_run("adopt", params), work)
-
-    async def certificate(self, dataset: DatasetId) -> dict[str, Any]:
-        """What a dataset's files hold and lack, with hashes: see ``docs/certificate.md``.
-
-        Raises
-        ------
-        UnknownDataset, StorageError
-        """
-        await self.ready()
-        document = await asyncio.to_thread(self.store.certificate, dataset)
-        assert document is not None, "nobody stops it"
-        return document
-
-    # --- the trash --------------------------------------------------------------------------------
-
-    async def delete_dataset(self, dataset: DatasetId) -> TrashEntry:
-        """Move a dataset to the trash; see ``operations.trash``.
-
-        Raises
-        ------
-        UnknownDataset, DatasetBusy, StorageError
-        """
-        await self.ready()
-        return await delete_dataset(dataset, store=self.store, scheduler=self.scheduler, events=self.events)
-
-    async def restore_dataset(self, entry_id: str) -> TrashEntry:
-        """Put a deleted dataset back. Raises UnknownTrash, StorageError."""
-        await self.ready()
-        return await restore_dataset(entry_id, store=self.store, events=self.events)
-
-    async def trash(self) -> list[TrashEntry]:
-        """What can be restored, the oldest first."""
-        return await asyncio.to_thread(self.store.trash)
-
-    async def empty_trash(self) -> list[TrashEntry]:
-        """Remove all that lies in the trash for good; returns what was removed. Raises StorageError."""
-        await self.ready()
-        return await asyncio.to_thread(self.store.empty_trash)
-
     # --- settings ---------------------------------------------------------------------------------
 
     async def change_settings(self, changes: Mapping[str, Any]) -> AppConfig:
@@ -720,7 +433,3 @@ class Service:
 
         self.config = await asyncio.to_thread(save_changes, self.config, changes)
         return self.config
-
-
-def _adopt_params(folder: Path, config_file: Path | None) -> AdoptParams:
-    return AdoptParams(folder=str(folder), config_file=None if config_file is None else str(config_file))

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dccd
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import iso
+from dccd.domain.version import __version__
 from dccd.storage.footer import FileInfo, read_info
 from dccd.storage.fs import Entry, FileSystem
 from dccd.storage.info import Coverage, find_gaps
@@ -145,7 +145,7 @@ def _document(
         "format": FORMAT,
         "version": VERSION,
         "of": kind,
-        "program": f"dccd {dccd.__version__}",
+        "program": f"dccd {__version__}",
         "created_at": iso(time.time_ns()),
         "dataset": {
             "id": str(dataset),

@@ -240,6 +240,7 @@ export interface ExportRequest {
   format?: ExportFormat;
   start?: string | null;
   end?: string | null;
+  certificate?: boolean;
 }
 
 /** The run that exports. */
@@ -596,3 +597,27 @@ export interface Ticket {
 
 /** How rows are fetched; `auto` lets the plan choose. */
 export type Transport = "auto" | "rest" | "ws" | "archive";
+
+/** What lies in the trash, the oldest first. */
+export interface Trash {
+  items: TrashItem[];
+}
+
+/** A deleted dataset; it can be restored until `emptied_ms`. */
+export interface TrashItem {
+  id: string;
+  dataset: string;
+  deleted_ms: number;
+  emptied_ms: number;
+  files: number;
+  rows: number;
+  size_bytes: number;
+  start_ms: number | null;
+  end_ms: number | null;
+}
+
+/** Read these datasets again, all without `datasets`; `mend` puts damaged files aside, a gap each. */
+export interface VerifyRequest {
+  datasets?: string[] | null;
+  mend?: boolean;
+}

@@ -90,7 +90,7 @@ def store_bars(service: Service, bars: Bars, covered: IntervalSet) -> None:
 
 
 async def audited(service: Service, dataset: DatasetId = BARS, **bounds: int) -> tuple[JobRun, AuditResult]:
-    run = await service.wait((await service.audit(dataset, **bounds)).run_id)
+    run = await service.wait((await service.mending.audit(dataset, **bounds)).run_id)
     assert run.state is RunState.SUCCEEDED, run.error
     assert run.result is not None
     return run, AuditResult.model_validate(run.result)
@@ -158,7 +158,7 @@ async def test_bars_made_from_trades_are_not_compared_with_themselves(
     asked = {"exchange": "binance", "symbol": "XRP/ETH", "data_type": "ohlc", "span": "5m"}
     derive = BackfillRequest.model_validate({**asked, "derive_from": "trades"})
     await service.wait((await service.start_backfill(derive)).run_id)
-    run = await service.wait((await service.audit(BARS)).run_id)
+    run = await service.wait((await service.mending.audit(BARS)).run_id)
     assert run.error is not None
     assert (run.error.code, "nothing to compare" in run.error.detail) == ("invalid_range", True)
 
@@ -184,14 +184,14 @@ async def test_derived_bars_are_the_exchanges_own_to_the_last_digit_of_prices_an
 
 async def test_what_cannot_be_audited_is_refused(service: Service, recorded: list[dict[str, Any]]) -> None:
     with pytest.raises(UsageError, match="only bars"):
-        await service.audit(TRADES)
+        await service.mending.audit(TRADES)
     with pytest.raises(UnknownDataset):
-        await service.audit(BARS)
+        await service.mending.audit(BARS)
     store_bars(service, as_the_exchange_would(recorded), whole(recorded))
     with pytest.raises(UnknownDataset):
-        await service.audit(BARS)
+        await service.mending.audit(BARS)
     with pytest.raises(InvalidRange):
-        await service.audit(BARS, 2, 1)
+        await service.mending.audit(BARS, 2, 1)
 
 
 async def test_it_can_be_done_again_as_it_was(service: Service, recorded: list[dict[str, Any]]) -> None:

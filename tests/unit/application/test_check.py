@@ -27,7 +27,7 @@ KLINES = "/api/v3/klines"
 
 
 async def checked(service: Service, dataset: DatasetId, **how: int) -> tuple[JobRun, CheckResult]:
-    run = await service.wait((await service.check(dataset, seed=7, **how)).run_id)
+    run = await service.wait((await service.mending.check(dataset, seed=7, **how)).run_id)
     assert run.state is RunState.SUCCEEDED, run.error
     assert run.result is not None
     return run, CheckResult.model_validate(run.result)
@@ -82,7 +82,7 @@ async def test_a_bar_that_differs_makes_its_window_a_gap_and_a_repair_puts_it_ri
     assert gap.cause == "differs from the exchange"
     assert gap.start_ns <= ts_ns < gap.end_ns
     assert [(gap.start_ns // MS_NS, gap.end_ns // MS_NS)] == [(w.start_ms, w.end_ms) for w in result.doubted]
-    ((_, started, _),) = await service.repair()
+    ((_, started, _),) = await service.mending.repair()
     assert started is not None
     assert (await service.wait(started.run_id)).state is RunState.SUCCEEDED
     assert [batch.to_pydict() for batch in service.read(HOURLY)] == good
@@ -158,9 +158,9 @@ async def test_bars_made_from_trades_are_left_out_and_said(service: Service) -> 
 
 async def test_books_and_what_is_not_stored_are_refused(service: Service) -> None:
     with pytest.raises(UsageError, match="book"):
-        await service.check(DatasetId.parse("binance:BTC-USDT:orderbook:100"))
+        await service.mending.check(DatasetId.parse("binance:BTC-USDT:orderbook:100"))
     with pytest.raises(UnknownDataset):
-        await service.check(HOURLY)
+        await service.mending.check(HOURLY)
 
 
 async def test_an_exchange_that_refuses_fails_the_run_and_doubts_nothing(
@@ -169,7 +169,7 @@ async def test_an_exchange_that_refuses_fails_the_run_and_doubts_nothing(
     await fetched(service, hourly("2024-02-20"))
     refusal = Response(b'{"code":-1100,"msg":"Illegal characters found in parameter."}', status=400)
     exchange.faults.append(Fault("answer", KLINES, times=None, response=refusal))
-    run = await service.wait((await service.check(HOURLY)).run_id)
+    run = await service.wait((await service.mending.check(HOURLY)).run_id)
     assert run.state is RunState.FAILED
     assert await service.gaps(HOURLY) == []
 

@@ -145,7 +145,7 @@ async def test_what_is_asked_for_and_not_covered_by_trades_is_a_gap(service: Ser
 
 
 async def test_the_exchanges_own_bars_are_never_made_again(service: Service) -> None:
-    put(service.store, [(START_NS, 1.0, 1.0)], stretch(0, 4))
+    put(service.store, [(START_NS, 1.0, 1.0), (START_NS + MINUTE_NS, 2.0, 1.0)], stretch(0, 4))
     own = {"exchange": "binance", "symbol": "BTC/USDT", "data_type": "ohlc", "span": "1m"}
     await fetched(
         service, BackfillRequest.model_validate({**own, "start": minutes(1)[0], "end": minutes(3)[0]})
@@ -157,6 +157,7 @@ async def test_the_exchanges_own_bars_are_never_made_again(service: Service) -> 
     # Nor where they are doubted: the exchange has better ones.
     service.store.add_doubt(bars("1m"), stretch(1, 2), GapCause.DIFFERS)
     assert (await derived(service, "1m")).rows_written == 0
+    assert [gap.cause for gap in await service.gaps(bars("1m"))] == [GapCause.DIFFERS.value]
 
 
 async def test_late_trades_make_their_bars_anew_and_no_others(service: Service) -> None:
@@ -219,7 +220,7 @@ async def test_bars_that_were_fetched_since_are_the_exchanges_own(service: Servi
     put(service.store, [(START_NS, 5.0, 1.0)], stretch(0, 3))
     await derived(service, "1m")
     service.store.add_doubt(bars("1m"), stretch(0, 2), GapCause.DIFFERS)
-    await service.wait((await service.fill_gaps(bars("1m"))).run_id)
+    await service.wait((await service.mending.fill_gaps(bars("1m"))).run_id)
     own = rows_of(service, bars("1m"))
     assert len(own) == 2
     put(service.store, [(START_NS + S_NS, 6.0, 1.0)], first_id=100)

@@ -6,10 +6,16 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+import pyarrow.parquet as pq
 import pytest
 
+from dccd.application.config import AppConfig
 from dccd.application.housekeeping import Chore, Housekeeping
+from dccd.application.service_factory import build_service
+from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import DiskFull
+from dccd.domain.records import Columns
+from tests.unit.application.conftest import NOW_NS, TRADES
 
 
 class Pauses:
@@ -115,3 +121,15 @@ async def test_a_long_chore_keeps_no_other_waiting() -> None:
     assert len(done) >= 3
     go.set()
     await keeping.stop()
+
+
+async def test_what_streams_brought_is_in_files_when_the_service_has_stopped(config: AppConfig) -> None:
+    async with build_service(config) as service:
+        assert service.housekeeping.problems == []
+        rows: Columns = {"ts": [NOW_NS], "price": [1.5], "amount": [1.0], "tid_num": [7]}
+        covered = IntervalSet.of(NOW_NS, NOW_NS + 1)
+        service.store.stream_log().append(TRADES, rows, covered, source="binance")
+    files = sorted(service.data_path.glob("trades/**/*.parquet"))
+    assert [path.name for path in files] == ["2024-03-01.parquet"]
+    assert pq.read_table(files[0])["tid_num"].to_pylist() == [7]
+    assert list((service.data_path / ".dccd" / "journal").iterdir()) == []

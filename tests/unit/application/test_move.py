@@ -34,13 +34,13 @@ async def test_work_goes_on_in_the_new_folder(service: Service, data_path: Path,
     await fetched(service, hourly("2024-02-01", "2024-03-01"))
     moved: list[Path] = []
     service.on_moved.append(moved.append)
-    run = await service.wait((await service.move(target)).run_id)
+    run = await service.wait((await service.moving.move(target)).run_id)
     assert run.state is RunState.SUCCEEDED
     assert run.result is not None
     assert run.result["folder"] == str(target)
     assert run.result["copied_bytes"] > 10_000
     assert service.data_path == data_path  # until it is told to
-    await service.switch()
+    await service.moving.switch()
     assert (service.data_path, service.store.data_path) == (target, target)
     assert moved == [data_path]
     assert (await service.info(HOURLY)).rows == 29 * 24
@@ -56,8 +56,8 @@ async def test_the_configuration_says_so_where_it_says_the_folder(
     file, old, new = tmp_path / "config.toml", tmp_path / "old", tmp_path / "new"
     file.write_text(f'# mine\n[settings]\ndata_path = "{old}"\n')
     async with build_service(load_config(file)) as service:
-        await service.wait((await service.move(new)).run_id)
-        await service.switch()
+        await service.wait((await service.moving.move(new)).run_id)
+        await service.moving.switch()
         assert service.data_path == new
     assert load_config(file).data_path == new
     assert file.read_text().startswith("# mine\n")
@@ -67,8 +67,8 @@ async def test_a_folder_named_apart_from_the_configuration_leaves_it_alone(
     config: AppConfig, tmp_path: Path
 ) -> None:
     async with build_service(config) as service:
-        await service.wait((await service.move(tmp_path / "new")).run_id)
-        await service.switch()
+        await service.wait((await service.moving.move(tmp_path / "new")).run_id)
+        await service.moving.switch()
         assert service.data_path == tmp_path / "new"
     assert not config.path.exists()
 
@@ -76,25 +76,25 @@ async def test_a_folder_named_apart_from_the_configuration_leaves_it_alone(
 async def test_nothing_changes_over_while_runs_are_under_way(
     service: Service, exchange: BinanceStandIn, tmp_path: Path, data_path: Path
 ) -> None:
-    await service.wait((await service.move(tmp_path / "new")).run_id)
+    await service.wait((await service.moving.move(tmp_path / "new")).run_id)
     await service.change_settings({"settings": {"free_space_floor_gb": 1e9}})  # this one waits for room
     started = await service.start_backfill(hourly("2024-02-01", "2024-03-01"))
     with pytest.raises(UsageError, match="1 run is under way"):
-        await service.switch()
+        await service.moving.switch()
     assert service.data_path == data_path
     await service.cancel(started.run_id)
     await service.wait(started.run_id)
-    await service.switch()
+    await service.moving.switch()
     assert service.data_path == tmp_path / "new"
 
 
 async def test_without_a_move_there_is_nothing_to_change_over_to(service: Service, data_path: Path) -> None:
     with pytest.raises(UsageError, match="Nothing is being moved"):
-        await service.switch()
+        await service.moving.switch()
     with pytest.raises(DataFolderUnusable, match="already"):
-        await service.move(data_path)
+        await service.moving.move(data_path)
     with pytest.raises(UsageError, match="Nothing is being moved"):
-        await service.switch()
+        await service.moving.switch()
 
 
 async def test_a_change_over_that_fails_leaves_all_as_it_was(
@@ -102,12 +102,12 @@ async def test_a_change_over_that_fails_leaves_all_as_it_was(
 ) -> None:
     await fetched(service, hourly("2024-02-01", "2024-03-01"))
     target = tmp_path / "new"
-    await service.wait((await service.move(target)).run_id)
+    await service.wait((await service.moving.move(target)).run_id)
     target.mkdir(exist_ok=True)
     (target / "ohlc").write_text("somebody put a file in the way")
     (target / "ohlc").chmod(0o400)
     with pytest.raises(DataFolderUnusable, match="not empty"):
-        await service.switch()
+        await service.moving.switch()
     assert (await service.info(HOURLY)).rows == 29 * 24
     assert service.data_path == data_path
     assert (target / "ohlc").read_text() == "somebody put a file in the way"

@@ -74,7 +74,7 @@ async def test_reference_fault_4_an_interior_gap_is_found_and_only_it_is_fetched
     gap = (parse_time("2024-01-05"), parse_time("2024-01-06"))
     assert [(found.start_ns, found.end_ns) for found in await service.gaps(HOURLY)] == [gap]
     before = exchange.count(KLINES)
-    run = await service.wait((await service.fill_gaps(HOURLY)).run_id)
+    run = await service.wait((await service.mending.fill_gaps(HOURLY)).run_id)
     assert run.rows_written == 24
     (request,) = list(exchange.log)[-(exchange.count(KLINES) - before) :]
     assert int(request.query["startTime"]) == gap[0] // 1_000

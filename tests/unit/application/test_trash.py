@@ -18,30 +18,30 @@ async def test_a_dataset_is_deleted_and_restored(service: Service) -> None:
     before = times_ns(service, HOURLY)
     told: list[Event] = []
     service.events.subscribe(told.append)
-    entry = await service.delete_dataset(HOURLY)
+    entry = await service.keeping.delete(HOURLY)
     assert told == [InventoryEvent(dataset=str(HOURLY))]
     assert await service.inventory() == []
-    assert await service.trash() == [entry]
+    assert await service.keeping.trash() == [entry]
     with pytest.raises(UnknownDataset):
         await service.info(HOURLY)
     await fetched(service, hourly("2024-02-02", "2024-02-05"))
     told.clear()
-    await service.restore_dataset(entry.id)
+    await service.keeping.restore(entry.id)
     assert told == [InventoryEvent(dataset=str(HOURLY))]
     assert len(before) == 48
     assert len(times_ns(service, HOURLY)) == 96
-    assert await service.trash() == []
+    assert await service.keeping.trash() == []
     with pytest.raises(UnknownTrash):
-        await service.restore_dataset(entry.id)
+        await service.keeping.restore(entry.id)
 
 
 async def test_one_that_is_being_written_to_is_not(service: Service, exchange: BinanceStandIn) -> None:
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
     submission = await service.start_backfill(hourly("2024-02-03", "2024-02-05"))
     with pytest.raises(DatasetBusy, match=f"The backfill {submission.run_id} is working on"):
-        await service.delete_dataset(HOURLY)
+        await service.keeping.delete(HOURLY)
     await service.wait(submission.run_id)
-    assert (await service.delete_dataset(HOURLY)).rows == 96
+    assert (await service.keeping.delete(HOURLY)).rows == 96
 
 
 async def test_what_is_started_while_it_is_deleted_waits(service: Service) -> None:
@@ -51,25 +51,25 @@ async def test_what_is_started_while_it_is_deleted_waits(service: Service) -> No
         run = await service.run(submission.run_id)
         assert run.state == "pending"
         with pytest.raises(DatasetBusy):
-            await service.delete_dataset(HOURLY)
+            await service.keeping.delete(HOURLY)
     assert (await service.wait(submission.run_id)).state == "succeeded"
 
 
 async def test_the_trash_is_emptied_in_time_and_on_demand(service: Service) -> None:
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
-    entry = await service.delete_dataset(HOURLY)
+    entry = await service.keeping.delete(HOURLY)
     days = service.config.settings.trash_days
     assert days == 7
     assert empty_old_trash(service.store, days, lambda: entry.deleted_ns + 7 * DAY_NS) == []
-    assert await service.trash() == [entry]
+    assert await service.keeping.trash() == [entry]
     assert empty_old_trash(service.store, days, lambda: entry.deleted_ns + 7 * DAY_NS + 1) == [entry]
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
-    entry = await service.delete_dataset(HOURLY)
-    assert await service.empty_trash() == [entry]
-    assert await service.trash() == []
+    entry = await service.keeping.delete(HOURLY)
+    assert await service.keeping.empty_trash() == [entry]
+    assert await service.keeping.trash() == []
 
 
 async def test_a_dataset_is_certified(service: Service) -> None:
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
-    document = await service.certificate(HOURLY)
+    document = await service.keeping.certificate(HOURLY)
     assert (document["rows"], len(document["files"]), document["gaps"]) == (48, 1, [])

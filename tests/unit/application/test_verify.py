@@ -17,7 +17,7 @@ from tests.unit.application.conftest import HOURLY, TRADES, fetched, hourly
 
 
 async def verified(service: Service, *args: Any, **options: Any) -> tuple[JobRun, VerifyResult]:
-    run = await service.wait((await service.verify(*args, **options)).run_id)
+    run = await service.wait((await service.mending.verify(*args, **options)).run_id)
     assert run.result is not None
     return run, VerifyResult.model_validate(run.result)
 
@@ -32,7 +32,7 @@ def spoil(data_path: Path) -> Path:
 
 async def test_what_is_sound_is_said_to_be(service: Service) -> None:
     with pytest.raises(UsageError, match="nothing to verify"):
-        await service.verify()
+        await service.mending.verify()
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
     told: list[Event] = []
     service.events.subscribe(told.append)
@@ -46,7 +46,7 @@ async def test_what_is_sound_is_said_to_be(service: Service) -> None:
     progress = [event for event in told if isinstance(event, ProgressEvent)]
     assert (progress[-1].done, progress[-1].total, progress[-1].unit) == (48, 48, "rows")
     with pytest.raises(UnknownDataset):
-        await service.verify([TRADES])
+        await service.mending.verify([TRADES])
 
 
 async def test_damage_is_told_and_mended_on_demand(service: Service, data_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_damage_is_told_and_mended_on_demand(service: Service, data_path: 
     assert InventoryEvent(dataset=str(HOURLY)) in told
     assert not path.exists()
     assert [gap.cause for gap in await service.gaps(HOURLY)] == ["put aside: its file could not be read"]
-    await service.wait((await service.fill_gaps(HOURLY)).run_id)
+    await service.wait((await service.mending.fill_gaps(HOURLY)).run_id)
     _, result = await verified(service)
     assert result.sound
     assert result.rows == 48
@@ -76,7 +76,7 @@ async def test_damage_is_told_and_mended_on_demand(service: Service, data_path: 
 
 async def test_it_can_be_cancelled_with_what_was_found_until_then(service: Service) -> None:
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
-    submission = await service.verify()
+    submission = await service.mending.verify()
     await service.cancel(submission.run_id)
     run = await service.wait(submission.run_id)
     assert run.state is RunState.CANCELLED

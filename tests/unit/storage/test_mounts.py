@@ -33,7 +33,7 @@ MOUNT = """\
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/home/me/dccd", None),
+        ("/data/dccd", None),
         ("/srv/nfs", "nfs4"),
         ("/srv/nfs/dccd", "nfs4"),
         ("/srv/nfs/disk/dccd", None),

@@ -17,6 +17,7 @@ from dccd.interfaces.api import (
     routes_exchanges,
     routes_export,
     routes_folder,
+    routes_keep,
     routes_mend,
     routes_program,
     routes_runs,
@@ -37,6 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *routes_export.ENDPOINTS,
     *routes_settings.ENDPOINTS,
     *routes_folder.ENDPOINTS,
+    *routes_keep.ENDPOINTS,
     *routes_adopt.ENDPOINTS,
     *routes_events.ENDPOINTS,
 )

@@ -24,9 +24,9 @@ async def plan(context: Context, body: models.AdoptRequest, scope: Scope) -> mod
     # What is only looked at can be asked for again: a handle is not used up.
     if body.folder_handle is not None:
         folder = context.folders.look(body.folder_handle)
-        return _shown(await context.service.plan_adoption(folder, config_file))
+        return _shown(await context.service.adopting.plan(folder, config_file))
     with chosen_folder(context, body, scope) as folder:
-        return _shown(await context.service.plan_adoption(folder, config_file))
+        return _shown(await context.service.adopting.plan(folder, config_file))
 
 
 @endpoint("POST", "/api/adopt", status=HTTPStatus.ACCEPTED)
@@ -34,7 +34,7 @@ async def adopt(context: Context, body: models.AdoptRequest, scope: Scope) -> mo
     """Take it over, as a run; what came of it is the run's result, and the old folder stays as it is."""
     config_file = _config_file(body, scope)
     with chosen_folder(context, body, scope) as folder:
-        return convert.started(await context.service.adopt(folder, config_file))
+        return convert.started(await context.service.adopting.start(folder, config_file))
 
 
 def _config_file(body: models.AdoptRequest, scope: Scope) -> Path | None:

@@ -25,7 +25,12 @@ async def export(context: Context, body: models.ExportRequest, scope: Scope) -> 
     start_ns, end_ns = bounds(body.start, body.end)
     with chosen_folder(context, body, scope) as folder:
         run_id = await context.service.export(
-            datasets, folder, format=body.format.value, start_ns=start_ns, end_ns=end_ns
+            datasets,
+            folder,
+            format=body.format.value,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            certificate=body.certificate,
         )
     return models.ExportStarted(run_id=run_id)
 

@@ -15,13 +15,13 @@ from dccd.interfaces.api.folders import chosen_folder
 async def move(context: Context, body: models.MoveRequest, scope: Scope) -> models.RunStarted:
     """Begin to move the data to another folder: copy what has to be, as a run; work goes on meanwhile."""
     with chosen_folder(context, body, scope) as folder:
-        return convert.started(await context.service.move(folder))
+        return convert.started(await context.service.moving.move(folder))
 
 
 @endpoint("POST", "/api/folder/switch")
 async def switch(context: Context) -> models.Done:
     """Go on in the folder that the move named, once its run has succeeded; no run may be under way."""
-    await context.service.switch()
+    await context.service.moving.switch()
     return models.Done()
 
 

@@ -15,27 +15,29 @@ from dccd.interfaces.api.routes_data import bounds
 async def check(context: Context, dataset: str, body: models.CheckRequest) -> models.RunStarted:
     """Fetch random covered windows of a dataset again and compare; the run's result says what was found."""
     identity = DatasetId.parse(dataset)
-    return convert.started(await context.service.check(identity, windows=body.windows, seed=body.seed))
+    return convert.started(
+        await context.service.mending.check(identity, windows=body.windows, seed=body.seed)
+    )
 
 
 @endpoint("POST", "/api/datasets/{dataset}/audit", status=HTTPStatus.ACCEPTED)
 async def audit(context: Context, dataset: str, body: models.AuditRequest) -> models.RunStarted:
     """Compare stored bars with what the stored trades make; the run's result says where they disagree."""
     start_ns, end_ns = bounds(body.start, body.end)
-    return convert.started(await context.service.audit(DatasetId.parse(dataset), start_ns, end_ns))
+    return convert.started(await context.service.mending.audit(DatasetId.parse(dataset), start_ns, end_ns))
 
 
 @endpoint("POST", "/api/datasets/{dataset}/fill", status=HTTPStatus.ACCEPTED)
 async def fill(context: Context, dataset: str) -> models.RunStarted:
     """Fetch just the gaps of a dataset."""
-    return convert.started(await context.service.fill_gaps(DatasetId.parse(dataset)))
+    return convert.started(await context.service.mending.fill_gaps(DatasetId.parse(dataset)))
 
 
 @endpoint("POST", "/api/repair", status=HTTPStatus.ACCEPTED)
 async def repair(context: Context, body: models.RepairRequest) -> models.Repairs:
     """Fetch just the gaps of some datasets or of all, a run for each that has any."""
     datasets = None if body.datasets is None else [DatasetId.parse(name) for name in body.datasets]
-    found = await context.service.repair(datasets)
+    found = await context.service.mending.repair(datasets)
     return models.Repairs(
         repairs=[
             models.RepairStarted(

@@ -46,6 +46,8 @@ async def retry(context: Context, run_id: str, scope: Scope) -> models.RunStarte
             raise AccessDenied("Export it from the Library again, and choose the folder there.")
         if run.operation == "adopt":
             raise AccessDenied("Adopt the folder again, and choose it there.")
+        if run.operation == "move":
+            raise AccessDenied("Move the data again in Settings, and choose the folder there.")
     return convert.started(await context.service.retry(run_id))
 
 

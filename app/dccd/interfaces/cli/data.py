@@ -81,6 +81,7 @@ async def export(arguments: Namespace) -> int:
                 format=arguments.format,
                 start=arguments.start,
                 end=arguments.end,
+                certificate=arguments.certificate,
                 on_progress=progress,
             )
     return say_outcome(f"{dataset} to {arguments.to}", "written", outcome, time.monotonic() - started_s)

@@ -88,6 +88,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--format", choices=("parquet", "csv", "arrow"), default="parquet", help="default: parquet"
     )
 
+    export.add_argument(
+        "--certificate", action="store_true", help="a file beside each, which says what it holds and lacks"
+    )
+
+    _keeping_commands(command)
+
     move = command("move", "Move all data to another folder, empty or new.")
     move.add_argument("to", metavar="DIR", help="made if missing; on another disk all is copied and compared")
 
@@ -124,6 +130,26 @@ def _mending_commands(command: Callable[[str, str], argparse.ArgumentParser]) ->
     _dataset_arguments(audit)
     _range_arguments(audit)
     audit.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _keeping_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    verify = command("verify", "Read what is stored again and compare every byte with what was written.")
+    _dataset_arguments(verify, optional=True)
+    verify.add_argument("--mend", action="store_true", help="put damaged files aside: a gap each, for repair")
+    verify.add_argument("--json", action="store_true", help="as JSON")
+
+    certificate = command("certificate", "Say what a dataset holds and lacks, with hashes to check, as JSON.")
+    _dataset_arguments(certificate)
+    certificate.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
+
+    delete = command("delete", "Move a dataset to the trash; dccd trash gives it back.")
+    _dataset_arguments(delete)
+
+    trash = command("trash", "List what was deleted, put it back, or remove it for good.")
+    actions = trash.add_mutually_exclusive_group()
+    actions.add_argument("--restore", metavar="ID", help="put one back")
+    actions.add_argument("--empty", action="store_true", help="remove all of it for good")
+    trash.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _port(text: str) -> int:

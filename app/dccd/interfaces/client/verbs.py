@@ -281,9 +281,15 @@ class Client(Connection):
         format: str = "parquet",  # noqa: A002 - the word everybody expects here
         start: str | int | None = None,
         end: str | int | None = None,
+        certificate: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Json:
         """Write datasets, named by id, into a folder as parquet, csv or arrow files.
+
+        Parameters
+        ----------
+        certificate : bool
+            Whether a file beside each says what it holds and lacks.
 
         Returns
         -------
@@ -294,6 +300,7 @@ class Client(Connection):
             "datasets": [datasets] if isinstance(datasets, str) else datasets,
             "folder": _absolute(folder),
             "format": format,
+            "certificate": certificate,
         }
         body |= {key: str(value) for key, value in (("start", start), ("end", end)) if value is not None}
         started = await self.call("POST", "/api/export", json=body)
@@ -325,6 +332,49 @@ class Client(Connection):
         started = await self.call("POST", "/api/adopt", json=body)
         run = await self.follow_started(started, on_progress)
         return _outcome(run) | {"result": run["result"]}
+
+    async def verify(
+        self,
+        datasets: list[str] | None = None,
+        *,
+        mend: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Json:
+        """Read datasets, named by id, or all, again and compare every byte with what was written.
+
+        Parameters
+        ----------
+        mend : bool
+            Put damaged files aside: their time is a gap then, for :meth:`repair`.
+
+        Returns
+        -------
+        dict
+            What :meth:`backfill` does, and ``result``, see `docs/api.md`.
+        """
+        body: Json = {"mend": mend} | ({} if datasets is None else {"datasets": datasets})
+        run = await self.follow_started(await self.call("POST", "/api/verify", json=body), on_progress)
+        return _outcome(run) | {"result": run["result"]}
+
+    async def certificate(self, dataset: str) -> Json:
+        """What the files of a dataset, named by its id, hold and lack; see `docs/certificate.md`."""
+        return await self.call("GET", f"/api/datasets/{dataset}/certificate")
+
+    async def delete(self, dataset: str) -> Json:
+        """Move a dataset, named by its id, to the trash; ``id`` of the answer is for :meth:`restore`."""
+        return await self.call("DELETE", f"/api/datasets/{dataset}")
+
+    async def trash(self) -> list[Json]:
+        """What lies in the trash, the oldest first."""
+        return list((await self.call("GET", "/api/trash"))["items"])
+
+    async def restore(self, entry: str) -> Json:
+        """Put a deleted dataset back."""
+        return await self.call("POST", f"/api/trash/{entry}/restore")
+
+    async def empty_trash(self) -> list[Json]:
+        """Remove for good all that lies in the trash; returns what was removed."""
+        return list((await self.call("DELETE", "/api/trash"))["items"])
 
     async def move(self, folder: str | os.PathLike[str], *, on_progress: OnProgress | None = None) -> Json:
         """Move all data to another folder, empty or new; work goes on there, and the old one says where.

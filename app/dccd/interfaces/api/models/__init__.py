@@ -39,6 +39,7 @@ from dccd.interfaces.api.models.exchanges import (
 )
 from dccd.interfaces.api.models.export import DownloadQuery, ExportFormat, ExportRequest, ExportStarted
 from dccd.interfaces.api.models.folder import MoveRequest
+from dccd.interfaces.api.models.keeping import Trash, TrashItem, VerifyRequest
 from dccd.interfaces.api.models.mending import (
     AuditRequest,
     CheckRequest,
@@ -149,4 +150,7 @@ __all__ = [
     "Text",
     "Ticket",
     "Time",
+    "Trash",
+    "TrashItem",
+    "VerifyRequest",
 ]

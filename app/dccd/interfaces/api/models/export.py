@@ -19,7 +19,10 @@ class ExportFormat(StrEnum):
 
 
 class ExportRequest(Request):
-    """Export one or many datasets into a folder; a page names it by the handle its dialog gave."""
+    """Export one or many datasets into a folder; a page names it by the handle its dialog gave.
+
+    With `certificate` a file beside each says what it holds and lacks.
+    """
 
     dataset: Text | None = None
     datasets: Annotated[list[Text], Field(min_length=1, max_length=10_000)] | None = None
@@ -28,6 +31,7 @@ class ExportRequest(Request):
     format: ExportFormat = ExportFormat.PARQUET
     start: Time | None = None
     end: Time | None = None
+    certificate: bool = False
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:

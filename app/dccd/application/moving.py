@@ -1,0 +1,87 @@
+"""The program changes over to another data folder without being started again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dccd.application.operations.move import MoveParams, checked_relocation, copy_work, moved_config
+from dccd.application.operations.recorded import new_work_run
+from dccd.application.scheduler import Submission
+from dccd.domain.errors import ConfigError, StorageError, UsageError
+from dccd.storage.relocate import Relocation
+
+if TYPE_CHECKING:
+    from dccd.application.service import Service
+
+_log = logging.getLogger(__name__)
+
+
+class Moving:
+    """Moves the data folder; a part of :class:`dccd.application.service.Service`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._relocation: Relocation | None = None
+
+    async def move(self, folder: Path) -> Submission:
+        """Begin to move the data to another folder; :meth:`switch` ends it, once this run has succeeded.
+
+        Raises
+        ------
+        DataFolderUnusable
+            The folder is in use, not empty, or inside this one or around it.
+        DiskFull
+            It has too little room.
+        """
+        relocation = self._relocation = await asyncio.to_thread(
+            checked_relocation, self._service.data_path, folder
+        )
+        run = new_work_run("move", MoveParams(folder=str(relocation.target)))
+        return await self._service.scheduler.submit_work(run, copy_work(relocation))
+
+    async def switch(self) -> None:
+        """Go on in the folder that :meth:`move` named; the old one is emptied, and says where its data is.
+
+        Raises
+        ------
+        UsageError
+            Nothing is being moved, or runs are under way.
+        StorageError
+            The data stays where it is, and work goes on there.
+        ConfigError
+            The data is in the new folder and work goes on there, but the configuration could not be saved.
+        """
+        relocation = self._relocation
+        if relocation is None:
+            raise UsageError("Nothing is being moved. Name the folder to move the data to first.")
+        if running := self._service.scheduler.running:
+            words = "1 run is" if running == 1 else f"{running} runs are"
+            raise UsageError(f"{words} under way. Wait for the end, or stop them, and change over then.")
+        await asyncio.to_thread(relocation.check)  # somebody may have put something there meanwhile
+        self._relocation = None
+        await self._service.stop()
+        unsaved: ConfigError | None = None
+        try:
+            await asyncio.to_thread(relocation.finish)
+            try:
+                self._service.config = await asyncio.to_thread(
+                    moved_config, self._service.config, relocation.target
+                )
+            except ConfigError as error:
+                unsaved = error
+                self._service.config = self._service.config.located(
+                    self._service.config.path, relocation.target
+                )
+        finally:
+            await self._service.start()
+        for moved in self._service.on_moved:
+            moved(relocation.source)
+        try:
+            await asyncio.to_thread(relocation.clean)
+        except StorageError as error:
+            _log.warning("%s", error)
+        if unsaved is not None:
+            raise unsaved

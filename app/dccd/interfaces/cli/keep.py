@@ -1,0 +1,114 @@
+"""``dccd verify``, ``certificate``, ``delete`` and ``trash``: what is stored, looked after."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from dccd.domain.errors import UsageError
+from dccd.interfaces.cli.connection import connect, dataset_of, require_data
+from dccd.interfaces.cli.output import print_json, print_table, size, time_ms
+from dccd.interfaces.cli.progress import RunProgress
+
+
+async def verify(arguments: Namespace) -> int:
+    """Verify one dataset or all; the exit status is 1 when anything is wrong with them."""
+    if (arguments.exchange is None) != (arguments.symbol is None):
+        raise UsageError("Name an exchange and a symbol, or neither for all datasets.")
+    require_data(arguments)
+    async with connect(arguments) as client:
+        wanted = None if arguments.exchange is None else [await client.dataset_id(**dataset_of(arguments))]
+        with RunProgress("verify") as progress:
+            outcome = await client.verify(wanted, mend=arguments.mend, on_progress=progress)
+    result = outcome["result"]
+    if result is None:
+        print(f"dccd: verify: {outcome.get('error', 'the run was interrupted')}", file=sys.stderr)
+        return 1
+    if arguments.json:
+        print_json(result)
+    else:
+        for dataset in result["datasets"]:
+            _say(dataset)
+    if outcome["state"] == "cancelled":
+        return 130
+    return 0 if result["sound"] else 1
+
+
+def _say(found: dict[str, Any]) -> None:
+    sound = "sound" if not found["errors"] and found["failure"] is None else _count(found["errors"], "error")
+    warned = f", {_count(found['warnings'], 'warning')}" if found["warnings"] else ""
+    read = f"{_count(found['rows'], 'row')} in {_count(found['files'], 'file')}, {size(found['size_bytes'])}"
+    print(f"{found['dataset']}: {sound}{warned} ({read})")
+    if found["failure"] is not None:
+        print(f"  not read to its end: {found['failure']}")
+    for problem in found["problems"]:
+        done = " Done." if problem["mended"] else ""
+        print(f"  {problem['severity']}: {problem['file']}: {problem['text']} {problem['advice']}{done}")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+async def certificate(arguments: Namespace) -> int:
+    """Print or write a dataset's certificate; the exit status."""
+    require_data(arguments)
+    async with connect(arguments) as client:
+        document = await client.certificate(await client.dataset_id(**dataset_of(arguments)))
+    text = json.dumps(document, indent=2) + "\n"
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        await asyncio.to_thread(Path(arguments.output).write_text, text, encoding="utf-8")
+    return 0
+
+
+async def delete(arguments: Namespace) -> int:
+    """Move a dataset to the trash; the exit status."""
+    require_data(arguments)
+    async with connect(arguments) as client:
+        entry = await client.delete(await client.dataset_id(**dataset_of(arguments)))
+    print(
+        f"{entry['dataset']}: {entry['rows']:,} rows are in the trash until {time_ms(entry['emptied_ms'])}."
+    )
+    print(f"dccd trash --restore {entry['id']}   puts them back")
+    return 0
+
+
+async def trash(arguments: Namespace) -> int:
+    """List, restore or empty; the exit status."""
+    require_data(arguments)
+    async with connect(arguments) as client:
+        if arguments.restore is not None:
+            entry = await client.restore(arguments.restore)
+            print(f"{entry['dataset']}: {entry['rows']:,} rows are back.")
+            return 0
+        items = await (client.empty_trash() if arguments.empty else client.trash())
+    if arguments.json:
+        print_json(items)
+    elif arguments.empty:
+        freed = size(sum(item["size_bytes"] for item in items))
+        print(f"{_count(len(items), 'deleted dataset')} removed for good, {freed} freed.")
+    elif not items:
+        print("The trash is empty.")
+    else:
+        print_table(
+            ("ID", "DATASET", "ROWS", "SIZE", "DELETED", "KEPT UNTIL"),
+            [
+                (
+                    item["id"],
+                    item["dataset"],
+                    f"{item['rows']:,}",
+                    size(item["size_bytes"]),
+                    time_ms(item["deleted_ms"]),
+                    time_ms(item["emptied_ms"]),
+                )
+                for item in items
+            ],
+            right=(2, 3),
+        )
+    return 0
