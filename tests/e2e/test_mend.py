@@ -69,9 +69,11 @@ def test_exactly_the_gaps_are_fetched_wherever_they_are(
     fetched(dccd, "2024-01-12", "2024-01-13")
     exchange.faults.clear()
     answered(exchange, REFUSED)
+    fetched(dccd, "2023-11-01", "2023-11-02", status=1)
     fetched(dccd, "2023-12-29", "2024-01-15", status=1)
     exchange.faults.clear()
     expected = [
+        ("2023-11-01T00", "2023-11-02T00"),  # after which nobody asked for anything until
         ("2023-12-29T00", "2023-12-30T00"),  # against the asked range, before all that is there
         ("2023-12-31T00", "2024-01-02T00"),  # between two files
         ("2024-01-05T00", "2024-01-06T00"),  # inside a file
@@ -85,7 +87,7 @@ def test_exactly_the_gaps_are_fetched_wherever_they_are(
     exchange.log.clear()
     assert dccd("repair") == 0
     assert asked_for(exchange) == expected
-    assert "5  192 h 00 min  192 h 00 min     0" in capsys.readouterr().out
+    assert "6  216 h 00 min  216 h 00 min     0" in capsys.readouterr().out
     assert gaps(dccd, capsys) == {}
     exchange.log.clear()
     assert dccd("repair", *HOURLY) == 0
@@ -93,8 +95,8 @@ def test_exactly_the_gaps_are_fetched_wherever_they_are(
     assert exchange.count(KLINES) == 0
     assert dccd("inventory", "--json") == 0
     (dataset,) = json.loads(capsys.readouterr().out)
-    assert dataset["rows"] == 24 * (17 - 1)
-    assert len(dataset["covered"]) == 1
+    assert dataset["rows"] == 24 * (1 + 17 - 1)
+    assert len(dataset["covered"]) == 2
 
 
 def test_what_is_proven_absent_is_not_asked_for_again(
