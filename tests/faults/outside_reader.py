@@ -36,7 +36,7 @@ def polars_ids(folder: str) -> list[int]:
 
     try:
         return pl.scan_parquet(f"{folder}/*.parquet").select("tid_num").collect()["tid_num"].to_list()
-    except pl.exceptions.ComputeError as error:
+    except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
         raise AskAgain from error
 
 

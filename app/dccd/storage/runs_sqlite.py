@@ -95,7 +95,7 @@ class RunsStore(Generic[R]):
             connection = await aiosqlite.connect(path)
             store = cls(connection, model)
             await store._migrate(path)
-        except (sqlite3.Error, OSError, StorageError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, OSError, StorageError) as error:
             if connection is not None:
                 await connection.close()
             if isinstance(error, StorageError):
