@@ -98,13 +98,13 @@ def _judge(verdict: Verdict, store: Store, found: Found, ledger: Ledger, promise
 
 def _take_out_of_trash(verdict: Verdict, store: Store, ledger: Ledger) -> None:
     """Restore what was deleted: with that, all must be there."""
-    entries = store.trash()
+    entries = store.keeping.deleted()
     for dataset, state in ledger.trash.items():
         there = any(entry.dataset == dataset for entry in entries)
         verdict.unless(there or state != "deleted", "a deletion is forgotten")
         verdict.unless(not there or state != "restored", "what was restored is in the trash")
     for entry in entries:
-        store.restore(entry.id)
+        store.keeping.restore(entry.id)
 
 
 def _compare(verdict: Verdict, rows: Counter[Row], covered: IntervalSet, expected: Expected) -> None:

@@ -146,14 +146,14 @@ class Ledger:
     def delete(self, store: Store, dataset: DatasetId) -> TrashEntry:
         """Have a dataset moved to the trash."""
         self.take(Event("deleting", dataset))
-        entry = store.delete(dataset)
+        entry = store.keeping.delete(dataset)
         self.take(Event("deleted", dataset))
         return entry
 
     def restore(self, store: Store, entry: TrashEntry) -> None:
         """Have it put back."""
         self.take(Event("restoring", entry.dataset))
-        store.restore(entry.id)
+        store.keeping.restore(entry.id)
         self.take(Event("restored", entry.dataset))
 
     def safe(self, dataset: DatasetId) -> None:

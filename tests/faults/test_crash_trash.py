@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from dccd.domain.coverage import Interval, IntervalSet
@@ -51,7 +52,7 @@ def prepared(*, ntfs: bool) -> SimDisk:
 def deletion(disk: SimDisk) -> None:
     store = Store.open(FOLDER, fs=disk)
     try:
-        store.delete(BARS)
+        store.keeping.delete(BARS)
     finally:
         store.close()
 
@@ -60,7 +61,7 @@ def restoration(disk: SimDisk) -> None:
     """Of what was deleted, into what was stored since."""
     store = Store.open(FOLDER, fs=disk)
     try:
-        store.restore(store.trash()[0].id)
+        store.keeping.restore(store.keeping.deleted()[0].id)
     finally:
         store.close()
 
@@ -76,8 +77,8 @@ def with_new_data(disk: SimDisk) -> SimDisk:
 def found(store: Store) -> list[int]:
     if BARS not in [info.dataset for info in store.inventory()]:
         return []
-    times_us = [us for batch in store.read(BARS) for us in batch["ts"].cast("int64").to_pylist()]
-    return [(us * US_NS - EDGE) // MINUTE_NS for us in times_us]
+    times: list[Any] = [us for batch in store.read(BARS) for us in batch["ts"].cast(pa.int64()).to_pylist()]
+    return [(us * US_NS - EDGE) // MINUTE_NS for us in times]
 
 
 def judge(disk: SimDisk, kept: range) -> bool:
@@ -86,7 +87,7 @@ def judge(disk: SimDisk, kept: range) -> bool:
     try:
         assert store.problems == ()
         there = found(store)
-        entries = store.trash()
+        entries = store.keeping.deleted()
         assert there == sorted(set(there)), "a row is there twice"
         if not entries:
             assert there == sorted({*OLD, *kept})
@@ -95,12 +96,12 @@ def judge(disk: SimDisk, kept: range) -> bool:
             assert there == [*kept], "a part of what was deleted is there"
             [entry] = entries
             assert (entry.rows, entry.files) == (len(OLD), 2)
-            store.restore(entry.id)
+            store.keeping.restore(entry.id)
             assert found(store) == sorted({*OLD, *kept})
-            assert store.trash() == []
+            assert store.keeping.deleted() == []
         assert store.coverage(BARS).covered == covered(OLD) | (covered(kept) if kept else IntervalSet())
         assert {gap.cause for gap in store.gaps(BARS)} == {"never fetched"}
-        assert store.verify(BARS).problems == ()
+        assert store.keeping.verify(BARS).problems == ()
         assert not any("/trash/" in path for path in disk.files())
         return not entries
     finally:
@@ -189,7 +190,7 @@ def test_emptying_is_for_good(ntfs: bool) -> None:
         disk.crash_at = disk.calls + call
         store = Store.open(FOLDER, fs=disk)
         try:
-            store.empty_trash()
+            store.keeping.empty_trash()
             done = True
         except Crash:
             pass
@@ -198,12 +199,12 @@ def test_emptying_is_for_good(ntfs: bool) -> None:
         for loss in Loss:
             after = disk.after_crash(loss, call)
             again = Store.open(FOLDER, fs=after)
-            if again.trash():
-                again.restore(again.trash()[0].id)
+            if again.keeping.deleted():
+                again.keeping.restore(again.keeping.deleted()[0].id)
                 assert found(again) == [*OLD]
             else:
                 assert found(again) == []
-                again.empty_trash()
+                again.keeping.empty_trash()
                 assert not any(".parquet" in path for path in after.files())
             again.close()
     assert call > 5

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from dccd.domain.capability import Capability
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import ExchangeError, InvalidRange, NoCapability
+from dccd.domain.errors import ExchangeError, InvalidRange, MalformedPayload, NoCapability
 from dccd.domain.instrument import Instrument, InstrumentList
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
@@ -24,7 +24,9 @@ from dccd.sources.base import (
     ByTime,
     ByWindow,
     History,
+    Latest,
     Listing,
+    Request,
     Response,
     Snapshot,
     Source,
@@ -40,6 +42,8 @@ from dccd.transport.paging import (
     by_time,
     by_window,
     finite,
+    latest,
+    newest,
 )
 from dccd.transport.retry import Backoff, Sleep
 
@@ -185,12 +189,21 @@ class BoundSource:
             return self._instruments
 
     async def _list(self, listing: Listing) -> list[Instrument]:
-        def parse(response: Response) -> list[Instrument]:
+        def parse(response: Response) -> tuple[Sequence[Instrument], Request | None]:
             if listing.limits is not None:
                 self._http.learn(listing.limits(response))
-            return list(listing.parse(response))
+            return listing.parse(response), listing.more(response) if listing.more is not None else None
 
-        return await self._http.fetch(listing.request, parse, backoff=_SOON)
+        items: list[Instrument] = []
+        request: Request | None = listing.request
+        asked: list[Request] = []
+        while request is not None:
+            if request in asked:
+                raise MalformedPayload(f"{self.name}'s list of instruments goes in a circle.")
+            asked.append(request)
+            found, request = await self._http.fetch(request, parse, backoff=_SOON)
+            items += found
+        return items
 
     def require(
         self,
@@ -257,6 +270,9 @@ class BoundSource:
         now_ns = await self._exchange_now_ns(instrument.market)
         if isinstance(history, Snapshot):
             return now_ns
+        if isinstance(history, Latest):  # moves on with every row
+            _, proven = await newest(self._http.fetch, target, history)
+            return proven.start_ns if proven.start_ns is not None else now_ns
         if capability.lookback_s is not None:
             return now_ns - capability.lookback_s * S_NS
         if dataset not in self._earliest:
@@ -269,7 +285,7 @@ class BoundSource:
         return self._earliest[dataset].ts_ns
 
     async def _first(self, target: Target, history: History, now_ns: int) -> _First | None:
-        assert not isinstance(history, Snapshot)
+        assert not isinstance(history, Latest | Snapshot)
         if isinstance(history, ById):
             oldest = await IdHistory(self._http.fetch, target, history).oldest()
             # Ids count from 0 or 1: where the oldest is another, older rows were, and are served no more.
@@ -317,29 +333,37 @@ class BoundSource:
         start_ns, end_ns = await self._settled(dataset, instrument, start_ns, end_ns)
         if start_ns >= end_ns:
             return
-        try:
-            earliest_ns = min(await self.earliest_ns(dataset, instrument), end_ns)
-        except InvalidRange:
-            earliest_ns = end_ns
-        if start_ns < earliest_ns:
-            if dataset not in self._earliest or self._earliest[dataset].proven:
-                yield FetchedPage({"ts": []}, 0, IntervalSet.of(start_ns, earliest_ns))
-            start_ns = earliest_ns
+        if not isinstance(history, Latest):
+            try:
+                earliest_ns = min(await self.earliest_ns(dataset, instrument), end_ns)
+            except InvalidRange:
+                earliest_ns = end_ns
+            if start_ns < earliest_ns:
+                if dataset not in self._earliest or self._earliest[dataset].proven:
+                    yield FetchedPage({"ts": []}, 0, IntervalSet.of(start_ns, earliest_ns))
+                start_ns = earliest_ns
         if start_ns >= end_ns:
             return
-        if isinstance(history, ByWindow):
-            pages = by_window(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
-        elif isinstance(history, ById):
-            pages = by_id(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
-        elif isinstance(history, ByTime):
-            pages = by_time(self._http.fetch, target, history, start_ns, end_ns)
-        elif isinstance(history, ByTile):
-            pages = by_tile(self._http.fetch, target, history, start_ns, end_ns, IN_FLIGHT)
-        else:
-            pages = by_cursor(self._http.fetch, target, history, start_ns, end_ns)
-        async with aclosing(pages):
+        async with aclosing(self._pages(target, history, start_ns, end_ns)) as pages:
             async for page in pages:
                 yield page
+
+    def _pages(
+        self, target: Target, history: History, start_ns: int, end_ns: int
+    ) -> AsyncGenerator[FetchedPage, None]:
+        assert not isinstance(history, Snapshot)
+        ask = self._http.fetch
+        if isinstance(history, ByWindow):
+            return by_window(ask, target, history, start_ns, end_ns, IN_FLIGHT)
+        if isinstance(history, ById):
+            return by_id(ask, target, history, start_ns, end_ns, IN_FLIGHT)
+        if isinstance(history, ByTime):
+            return by_time(ask, target, history, start_ns, end_ns)
+        if isinstance(history, ByTile):
+            return by_tile(ask, target, history, start_ns, end_ns, IN_FLIGHT)
+        if isinstance(history, ByCursor):
+            return by_cursor(ask, target, history, start_ns, end_ns)
+        return latest(ask, target, history, start_ns, end_ns)
 
     async def _settled(
         self, dataset: DatasetId, instrument: Instrument, start_ns: int, end_ns: int
@@ -348,7 +372,8 @@ class BoundSource:
         history = self.source.history[dataset.data_type]
         assert not isinstance(history, Snapshot)
         now_ns = await self._exchange_now_ns(instrument.market)
-        horizon_ns = now_ns - round(history.settle_s * S_NS)
+        settle_s = 0.0 if isinstance(history, Latest) else history.settle_s  # its page says how far it goes
+        horizon_ns = now_ns - round(settle_s * S_NS)
         if dataset.data_type is DataType.OHLC and dataset.span is not None:
             horizon_ns = dataset.span.floor(horizon_ns)  # bars that open before it are closed
         capability = self.require(dataset.data_type, Mode.HISTORICAL, instrument)
@@ -378,6 +403,9 @@ class BoundSource:
         if isinstance(history, Snapshot):
             request = history.request(target)
             rows, requests = 2 * (dataset.depth or 0), 1
+        elif isinstance(history, Latest):
+            rows, requests = history.rows[instrument.market], len(todo)
+            request = history.request(target, rows)
         elif isinstance(history, ById):
             ids = IdHistory(self._http.fetch, target, history)
             counted = (

@@ -27,7 +27,7 @@ class Keeping:
         UnknownDataset, StorageError
         """
         await self._service.ready()
-        document = await asyncio.to_thread(self._service.store.certificate, dataset)
+        document = await asyncio.to_thread(self._service.store.keeping.certificate, dataset)
         assert document is not None, "nobody stops it"
         return document
 
@@ -50,9 +50,9 @@ class Keeping:
 
     async def trash(self) -> list[TrashEntry]:
         """What can be restored, the oldest first."""
-        return await asyncio.to_thread(self._service.store.trash)
+        return await asyncio.to_thread(self._service.store.keeping.deleted)
 
     async def empty_trash(self) -> list[TrashEntry]:
         """Remove all that lies in the trash for good; returns what was removed. Raises StorageError."""
         await self._service.ready()
-        return await asyncio.to_thread(self._service.store.empty_trash)
+        return await asyncio.to_thread(self._service.store.keeping.empty_trash)

@@ -112,7 +112,7 @@ def export(
     total = store.info(dataset).rows
     stem = _stem(dataset, start_ns, end_ns)
     target, beside = folder / f"{stem}.{format}", folder / f"{stem}.certificate.json"
-    facts = store.facts(dataset)  # before the rows: what it calls covered is in them
+    facts = store.keeping.facts(dataset)  # before the rows: what it calls covered is in them
     bounds = _Bounds()
     digest = hashlib.sha256()
     rows = size = 0

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 
@@ -17,34 +17,23 @@ from dccd.domain.gaps import GapCause
 from dccd.domain.records import Columns
 from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import BackfillLog
-from dccd.storage.catalog import Catalog
-from dccd.storage.certificate import CertifiedFile, Facts, certified, dataset_certificate
 from dccd.storage.clock import Clock
-from dccd.storage.coverage_db import CoverageDb, What, interval_set
-from dccd.storage.coverage_repair import open_coverage
-from dccd.storage.derivations import Derivations
-from dccd.storage.file_faults import FileFaults
+from dccd.storage.coverage_db import What, interval_set
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, RealFileSystem, SharingViolation, in_words
-from dccd.storage.holdings import Holdings
-from dccd.storage.implausible import ImplausibleRows
 from dccd.storage.info import Coverage, DatasetInfo, Gap
 from dccd.storage.journal import Journal
+from dccd.storage.keeping import Keeping
 from dccd.storage.layout import Layout, prepare, refuse_foreign
 from dccd.storage.lock import FolderLock, acquire
-from dccd.storage.mounts import share_problems
 from dccd.storage.paced_publisher import PacedPublisher
-from dccd.storage.publish import Publisher
-from dccd.storage.quarantine import Problem, Quarantine
+from dccd.storage.quarantine import Problem
 from dccd.storage.reader import checked_columns, read_rows, rows_of
-from dccd.storage.recovery import Recovery, RecoveryProgress
+from dccd.storage.recovery import RecoveryProgress
 from dccd.storage.relocate import finish_interrupted
 from dccd.storage.room import Room, hard_floor_bytes
+from dccd.storage.store_parts import StoreParts
 from dccd.storage.stream_log import StreamLog
-from dccd.storage.trash import Trash
-from dccd.storage.trash_entry import TrashEntry
-from dccd.storage.unpublished import Unpublished
-from dccd.storage.verify import Finding, Verifier, VerifyReport
 
 
 class Store:
@@ -57,52 +46,20 @@ class Store:
         What is in the journals and in no file yet.
     derivations : Derivations
         Which bars were made from trades.
+    keeping : Keeping
+        Verify, certify, delete and restore.
     """
 
     def __init__(self, fs: FileSystem, layout: Layout, lock: FolderLock, clock: Clock) -> None:
         self.data_path = layout.data_path
-        self.unpublished = Unpublished(clock.monotonic)
-        self._fs, self._layout, self._lock, self._clock = fs, layout, lock, clock
+        self._parts = parts = StoreParts(fs, layout, clock)
+        self.unpublished, self.derivations = parts.unpublished, parts.derivations
+        self.keeping = Keeping(self, parts)
+        self._lock, self._clock = lock, clock
         self._mutex = threading.Lock()
         self._closed = False
         self._stream_log: StreamLog | None = None
-        self._quarantine = Quarantine(fs, layout)
-        self._quarantine.problems += share_problems(layout.data_path)
-        self._implausible = ImplausibleRows(fs, layout, self._quarantine, clock.time_ns)
-        self._coverage: CoverageDb = open_coverage(fs, layout, self._quarantine)
-        self.derivations = Derivations(self._coverage)
-        self._faults = FileFaults(layout, self._quarantine, self._coverage)
-        self._catalog = Catalog(fs, layout, self._faults)
-        self._holdings = Holdings(self._catalog, self._coverage, self._faults, self.unpublished)
-        self._publisher = Publisher(
-            fs, layout, self._catalog, self._coverage, self.unpublished, self._catalog.put_aside
-        )
-        self._trash = Trash(
-            fs,
-            layout,
-            self._catalog,
-            self._coverage,
-            self._faults,
-            self.unpublished,
-            self._publisher,
-            self._quarantine,
-            clock,
-        )
-        self._recovery = Recovery(
-            fs,
-            layout,
-            self._quarantine,
-            self._catalog,
-            self._coverage,
-            self._faults,
-            self.unpublished,
-            self._trash.resume,
-        )
-        self._verifier = Verifier(
-            fs, layout, self._catalog, self._coverage, self.unpublished, self._publisher, self._faults.damaged
-        )
-
-        self._paced = PacedPublisher(self._catalog, self.unpublished, self.publish, clock)
+        self._paced = PacedPublisher(parts.catalog, parts.unpublished, self.publish, clock)
 
     @classmethod
     def open(
@@ -160,23 +117,23 @@ class Store:
         StorageError
             The disk refused, or the store was closed meanwhile.
         """
-        if not self._recovery.over:
-            self._recovery.ensure()
-            self._holdings.changed()
+        if not self._parts.recovery.over:
+            self._parts.recovery.ensure()
+            self._parts.holdings.changed()
 
     def interrupt(self) -> None:
         """Ask a recovery that goes on to end where it is, the store being about to be closed."""
-        self._recovery.stop()
+        self._parts.recovery.stop()
 
     @property
     def recovered(self) -> bool:
         """Whether :meth:`recover` is over, and was well."""
-        return self._recovery.over
+        return self._parts.recovery.over
 
     @property
     def recovering(self) -> RecoveryProgress | None:
         """How far :meth:`recover` is, None when it has ended, well or not."""
-        return self._recovery.progress
+        return self._parts.recovery.progress
 
     @staticmethod
     def exists(data_path: Path) -> bool:
@@ -217,11 +174,11 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-        self._recovery.stop()
-        self._recovery.wait()
+        self._parts.recovery.stop()
+        self._parts.recovery.wait()
         self.unpublished.close()
-        self._catalog.close()
-        self._coverage.close()
+        self._parts.catalog.close()
+        self._parts.coverage.close()
         self._lock.release()
 
     @property
@@ -229,26 +186,31 @@ class Store:
         """What could not be read since :meth:`open` began, where it is kept, and what fails now."""
         log = self._stream_log
         trouble = [] if log is None or log.trouble is None else [Problem(str(log.trouble))]
-        return (*self._quarantine.problems, *self._implausible.problems, *self._faults.problems, *trouble)
+        return (
+            *self._parts.quarantine.problems,
+            *self._parts.implausible.problems,
+            *self._parts.faults.problems,
+            *trouble,
+        )
 
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
         self.recover()
-        return self._holdings.coverage(dataset)
+        return self._parts.holdings.coverage(dataset)
 
     def add_asked(self, dataset: DatasetId, interval: Interval) -> None:
         """Record that ``[start_ns, end_ns)`` is wanted; what of it is not covered is a gap."""
-        self._coverage.add(dataset, What.ASKED, interval_set(interval))
+        self._parts.coverage.add(dataset, What.ASKED, interval_set(interval))
         self.changed(dataset)
 
     def add_absent(self, dataset: DatasetId, interval: Interval, cause: str) -> None:
         """Record that the exchange is proven to have nothing in ``[start_ns, end_ns)``."""
-        self._coverage.add(dataset, What.ABSENT, interval_set(interval), cause)
+        self._parts.coverage.add(dataset, What.ABSENT, interval_set(interval), cause)
         self.changed(dataset)
 
     def add_lost(self, dataset: DatasetId, interval: Interval, cause: GapCause) -> None:
         """Record that ``[start_ns, end_ns)`` was to be recorded and was not: a gap until it is covered."""
-        self._coverage.add(dataset, What.LOST, interval_set(interval), cause.value)
+        self._parts.coverage.add(dataset, What.LOST, interval_set(interval), cause.value)
         self.changed(dataset)
 
     def add_doubt(self, dataset: DatasetId, interval: Interval, cause: GapCause) -> None:
@@ -270,12 +232,12 @@ class Store:
                     f"Another program holds a file of {dataset} open, into which rows are to go that were "
                     "fetched again. Close it there, and check again."
                 )
-        self._coverage.add(dataset, What.DOUBTED, interval_set(interval), cause.value)
+        self._parts.coverage.add(dataset, What.DOUBTED, interval_set(interval), cause.value)
         self.changed(dataset)
 
     def doubted(self, dataset: DatasetId) -> IntervalSet:
         """What is not believed any more of what is stored."""
-        return self._coverage.get(dataset, What.DOUBTED)
+        return self._parts.coverage.get(dataset, What.DOUBTED)
 
     def plausible(
         self, dataset: DatasetId, columns: Columns, covered: IntervalSet, source: str
@@ -289,10 +251,10 @@ class Store:
         DiskFull, StorageError
             The disk refused; nothing is known of the page then.
         """
-        columns, whole = self._implausible.take_out(dataset, columns, source)
+        columns, whole = self._parts.implausible.take_out(dataset, columns, source)
         if whole:
             return columns, covered
-        self._coverage.add(dataset, What.LOST, covered, GapCause.IMPLAUSIBLE.value)
+        self._parts.coverage.add(dataset, What.LOST, covered, GapCause.IMPLAUSIBLE.value)
         self.changed(dataset)
         return columns, IntervalSet()
 
@@ -357,7 +319,7 @@ class Store:
         self.recover()
         open_bars = self.unpublished.open_bars.rows(dataset) if provisional else None
         if open_bars is None:
-            self._holdings.require(dataset)
+            self._parts.holdings.require(dataset)
         return self._read(dataset, start_ns, end_ns, names, open_bars)
 
     def _read(
@@ -371,7 +333,9 @@ class Store:
         # Frames first: what is published between the two lines is then in both, and merges into itself.
         with self.unpublished.pinned(dataset) as due:
             infos = self._files_now(dataset, start_ns, end_ns)
-            yield from read_rows(self._fs, self._layout, dataset, infos, due, start_ns, end_ns, names)
+            yield from read_rows(
+                self._parts.fs, self._parts.layout, dataset, infos, due, start_ns, end_ns, names
+            )
             if open_bars is not None:
                 closed = [info.last_ns + 1 for info in infos]
                 closed += [item.frame.max_us * US_NS + 1 for item in due if item.frame.rows]
@@ -381,7 +345,7 @@ class Store:
     def _files_now(self, dataset: DatasetId, start_ns: int | None, end_ns: int | None) -> list[FileInfo]:
         """The files, looked at again: people move and restore files while the program runs."""
         known = self.files(dataset, start_ns, end_ns)
-        now = [self._catalog.current(dataset, info.period) for info in known]
+        now = [self._parts.catalog.current(dataset, info.period) for info in known]
         if now != known:
             self.changed(dataset)
         return [info for info in now if info is not None]
@@ -395,11 +359,11 @@ class Store:
             Nothing is known of it.
         """
         self.recover()
-        return self._holdings.info(dataset)
+        return self._parts.holdings.info(dataset)
 
     def inventory(self) -> list[DatasetInfo]:
         """All datasets at a glance, by id, from memory; waits for nothing."""
-        return [self._holdings.info(dataset) for dataset in self._holdings.datasets()]
+        return [self._parts.holdings.info(dataset) for dataset in self._parts.holdings.datasets()]
 
     def gaps(self, dataset: DatasetId) -> list[Gap]:
         """What is missing of a dataset, in order, with causes.
@@ -418,7 +382,7 @@ class Store:
         self.recover()
         return [
             info
-            for info in self._catalog.files(dataset)
+            for info in self._parts.catalog.files(dataset)
             if (end_ns is None or info.period.interval.start_ns < end_ns)
             and (start_ns is None or info.period.interval.end_ns > start_ns)
         ]
@@ -452,7 +416,7 @@ class Store:
         self.recover()
         for each in [dataset] if dataset is not None else self.unpublished.datasets():
             try:
-                self._publisher.publish(each, before_ns, stopped)
+                self._parts.publisher.publish(each, before_ns, stopped)
             finally:
                 self.changed(each)
 
@@ -467,7 +431,7 @@ class Store:
         StorageError
             The first one met, after all else has been published.
         """
-        if self._recovery.over:
+        if self._parts.recovery.over:
             self._paced.publish_due()
 
     def publish_last(self, limit_s: float) -> None:
@@ -482,178 +446,8 @@ class Store:
         """
         if self._stream_log is not None:
             self._stream_log.flush()
-        if self._recovery.over:
+        if self._parts.recovery.over:
             self._paced.publish_last(limit_s)
-
-    def verify(
-        self,
-        dataset: DatasetId,
-        progress: Callable[[int, int], None] | None = None,
-        stopped: Callable[[], bool] | None = None,
-    ) -> VerifyReport:
-        """Read a dataset again, every byte of it, and say what is not as it was written; changes nothing.
-
-        Parameters
-        ----------
-        progress : callable or None
-            Called with the rows and the bytes looked at so far.
-        stopped : callable or None
-            Asked now and then; once true, the report is of what was looked at until then.
-
-        Raises
-        ------
-        UnknownDataset
-            Nothing is known of it.
-        StorageError
-            The system would not have a file read, which says nothing about the file.
-        """
-        self.recover()
-        self._holdings.require(dataset)
-        return self._verifier.verify(dataset, progress, stopped)
-
-    def mend(self, dataset: DatasetId, finding: Finding) -> bool:
-        """Do what a finding's remedy says, where it still holds; what is put aside is kept.
-
-        Returns
-        -------
-        bool
-            Whether anything was done.
-
-        Raises
-        ------
-        StorageError
-            The disk refused.
-        """
-        self.recover()
-        try:
-            return self._verifier.mend(dataset, finding)
-        finally:
-            self.changed(dataset)
-
-    def delete(self, dataset: DatasetId) -> TrashEntry:
-        """Move a dataset to the trash, from where it can be had back until that is emptied.
-
-        What is in journals only is published first. Files are renamed, none is copied. A deletion that is cut
-        short is undone, at the next start at the latest.
-
-        Raises
-        ------
-        UnknownDataset
-            Nothing is known of it.
-        DatasetBusy
-            It is being written to, or another program holds one of its files open (Windows).
-        StorageError
-            The disk refused; the dataset is as it was.
-        """
-        self.recover()
-        self._holdings.require(dataset)
-        try:
-            return self._trash.delete(dataset)
-        finally:
-            self.changed(dataset)
-
-    def restore(self, entry_id: str) -> TrashEntry:
-        """Put a deleted dataset back; what was stored of it since and what was deleted become one.
-
-        Raises
-        ------
-        UnknownTrash
-            No such entry.
-        StorageError
-            The disk refused. What was put back until then stays; do it again for the rest.
-        """
-        self.recover()
-        entry = None
-        try:
-            entry = self._trash.restore(entry_id)
-        finally:
-            self._holdings.changed(None if entry is None else entry.dataset)
-        return entry
-
-    def trash(self) -> list[TrashEntry]:
-        """What can be restored, the oldest first.
-
-        Raises
-        ------
-        StorageError
-            The disk refused.
-        """
-        return self._trash.entries()
-
-    def empty_trash(self, before_ns: int | None = None) -> list[TrashEntry]:
-        """Remove for good what was deleted before an instant, or all of it.
-
-        Returns
-        -------
-        list of TrashEntry
-            What was removed.
-
-        Raises
-        ------
-        StorageError
-            The disk refused; the rest is removed the next time.
-        """
-        self.recover()
-        return self._trash.empty(before_ns)
-
-    def facts(self, dataset: DatasetId) -> Facts:
-        """What is known of a dataset besides its rows, files and journals together.
-
-        Raises
-        ------
-        UnknownDataset
-            Nothing is known of it.
-        """
-        self.recover()
-        self._holdings.require(dataset)
-        coverage = self._holdings.coverage(dataset)
-        sources = {source for info in self._catalog.files(dataset) for source in info.footer.sources}
-        with self.unpublished.pinned(dataset) as due:
-            sources |= {item.frame.source for item in due if item.frame.source}
-        return Facts(
-            dataset,
-            coverage.covered,
-            coverage.asked,
-            self._coverage.get(dataset, What.EMPTY),
-            self._coverage.get(dataset, What.DOUBTED),
-            self._coverage.causes(dataset, What.ABSENT),
-            self._faults.missed(dataset),
-            tuple(sorted(sources)),
-        )
-
-    def certificate(
-        self, dataset: DatasetId, stopped: Callable[[], bool] | None = None
-    ) -> dict[str, Any] | None:
-        """What a dataset's files hold and lack, with the hash of each, as ``docs/certificate.md`` says.
-
-        What is in journals is published first. What comes in while the files are read may be in them or not;
-        nothing is certified but what is.
-
-        Parameters
-        ----------
-        stopped : callable or None
-            Asked now and then; once true, None is returned.
-
-        Raises
-        ------
-        UnknownDataset
-            Nothing is known of it.
-        CorruptFile
-            A file cannot be read: verify the dataset.
-        StorageError
-            The disk refused.
-        """
-        self.recover()
-        self._holdings.require(dataset)
-        self.publish(dataset)
-        facts = self.facts(dataset)
-        files: list[CertifiedFile] = []
-        for info in self._catalog.files(dataset):
-            file = certified(self._fs, self._layout, info, stopped)
-            if file is None:
-                return None
-            files.append(file)
-        return dataset_certificate(facts, files)
 
     def room(self, soft_floor_bytes: int = 0) -> Room:
         """Room on the disk; `soft_floor_bytes` is what a person wants kept free.
@@ -664,18 +458,18 @@ class Store:
             The disk cannot be asked.
         """
         with in_words(f"measuring the room for {self.data_path}"):
-            usage = self._fs.usage(self.data_path)
-        hard_floor = hard_floor_bytes(self._catalog, self.unpublished)
+            usage = self._parts.fs.usage(self.data_path)
+        hard_floor = hard_floor_bytes(self._parts.catalog, self.unpublished)
         return Room(usage.free_bytes, usage.total_bytes, soft_floor_bytes, hard_floor)
 
     def changed(self, dataset: DatasetId) -> None:
         """Forget what was remembered of a dataset at a glance."""
-        self._holdings.changed(dataset)
+        self._parts.holdings.changed(dataset)
 
     def new_journal(self, *, publishes_itself: bool) -> Journal:
         """A journal for one writer, who has it published, or leaves that to :meth:`publish_due`."""
         if self._closed:
             raise StorageError("The data folder has been closed.")
-        journal = Journal.create(self._fs, self._layout.journals)
+        journal = Journal.create(self._parts.fs, self._parts.layout.journals)
         self.unpublished.begin(journal, publishes_itself=publishes_itself)
         return journal

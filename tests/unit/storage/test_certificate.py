@@ -72,7 +72,7 @@ def test_a_certificate_says_what_a_dataset_holds_and_lacks(
     monkeypatch.setattr(certificate, "_PIECE_BYTES", 1000)  # less than a file
     log = store.begin_backfill(BARS, "run", source="another")
     log.append(bars(60, 70), span(60, 70))  # in a journal: published first
-    document = store.certificate(BARS)
+    document = store.keeping.certificate(BARS)
     assert document is not None
     assert json.loads(json.dumps(document)) == document
     assert (document["format"], document["version"], document["of"]) == ("dccd-certificate", 1, "dataset")
@@ -117,7 +117,7 @@ def test_a_certificate_says_what_a_dataset_holds_and_lacks(
     with pytest.raises(subprocess.CalledProcessError):
         check(document, data_path)
     with pytest.raises(CorruptFile):
-        store.certificate(BARS)
+        store.keeping.certificate(BARS)
 
 
 def test_a_file_of_which_all_rows_were_taken_back_has_no_first_row(store: Store) -> None:
@@ -125,20 +125,20 @@ def test_a_file_of_which_all_rows_were_taken_back_has_no_first_row(store: Store)
     log = store.begin_backfill(BARS, "run", source="a source")
     log.append({}, IntervalSet.of(FEB - 30 * DAY_NS, FEB))
     log.finish()
-    document = store.certificate(BARS)
+    document = store.keeping.certificate(BARS)
     assert document is not None
     assert [(file["rows"], file["first"]) for file in document["files"]] == [
         (0, None),
         (60, "2024-02-01T00:00:00Z"),
     ]
     assert document["first"] == "2024-02-01T00:00:00Z"
-    assert store.delete(BARS).start_ns == FEB
+    assert store.keeping.delete(BARS).start_ns == FEB
 
 
 def test_none_is_made_of_what_is_not_there_or_when_stopped(store: Store) -> None:
-    assert store.certificate(BARS, stopped=lambda: True) is None
+    assert store.keeping.certificate(BARS, stopped=lambda: True) is None
     with pytest.raises(UnknownDataset):
-        store.certificate(TRADES)
+        store.keeping.certificate(TRADES)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -170,7 +170,7 @@ def test_an_export_is_certified(store: Store, tmp_path: Path, format: Format) ->
 def test_an_export_without_a_range_is_of_all_that_was_asked_for(store: Store, tmp_path: Path) -> None:
     done = export(store, BARS, tmp_path, "parquet", certificate=True)
     document = json.loads(done.files[1].read_text())
-    whole = store.certificate(BARS)
+    whole = store.keeping.certificate(BARS)
     assert whole is not None
     assert document["range"] == {"start": None, "end": None}
     for what in ("rows", "first", "last", "asked", "covered", "absent", "gaps", "columns", "dataset"):

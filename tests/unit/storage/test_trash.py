@@ -62,7 +62,7 @@ def fill(store: Store, dataset: DatasetId, first: int, last: int, value: float =
 
 
 def opens(store: Store, dataset: DatasetId = BARS) -> list[float]:
-    return [value for batch in store.read(dataset) for value in batch["open"].to_pylist()]
+    return [row["open"] for batch in store.read(dataset) for row in batch.to_pylist()]
 
 
 def tree(path: Path) -> list[str]:
@@ -72,31 +72,31 @@ def tree(path: Path) -> list[str]:
 def test_a_deleted_dataset_is_gone_and_comes_back_as_it_was(store: Store, data_path: Path) -> None:
     info, coverage, files = store.info(BARS), store.coverage(BARS), store.files(BARS)
     before = tree(data_path)
-    entry = store.delete(BARS)
+    entry = store.keeping.delete(BARS)
     assert (entry.dataset, entry.files, entry.rows, entry.deleted_ns) == (BARS, 2, 120, NOW_NS)
     assert (entry.start_ns, entry.end_ns, entry.size_bytes) == (info.start_ns, info.end_ns, info.size_bytes)
     assert [each.dataset for each in store.inventory()] == [OTHER]
     with pytest.raises(UnknownDataset):
         store.read(BARS)
     assert not (data_path / BARS.folder).exists()
-    assert store.trash() == [entry]
-    assert store.restore(entry.id) == entry
-    assert store.trash() == []
+    assert store.keeping.deleted() == [entry]
+    assert store.keeping.restore(entry.id) == entry
+    assert store.keeping.deleted() == []
     assert tree(data_path) == before
     assert store.info(BARS) == info
     assert store.coverage(BARS) == coverage
     assert store.files(BARS) == files
-    assert store.verify(BARS).problems == ()
+    assert store.keeping.verify(BARS).problems == ()
 
 
 def test_it_stays_deleted_and_restorable_over_a_restart(store: Store, data_path: Path, clock: Clock) -> None:
     info = store.info(BARS)
-    entry = store.delete(BARS)
+    entry = store.keeping.delete(BARS)
     store.close()
     again = Store.open(data_path, clock=clock)
     assert [each.dataset for each in again.inventory()] == [OTHER]
-    assert again.trash() == [entry]
-    again.restore(entry.id)
+    assert again.keeping.deleted() == [entry]
+    again.keeping.restore(entry.id)
     assert again.info(BARS) == info
     again.close()
     third = Store.open(data_path, clock=clock)
@@ -117,12 +117,12 @@ def test_pages_in_journals_go_with_it_and_do_not_rise_again(
             source="test",
         )
     log.flush()
-    entry = store.delete(BARS)
+    entry = store.keeping.delete(BARS)
     assert entry.rows == 121
     with pytest.raises(UnknownDataset):
         snapshot(data_path, BARS)
-    store.empty_trash()
-    assert store.trash() == []
+    store.keeping.empty_trash()
+    assert store.keeping.deleted() == []
     with pytest.raises(UnknownDataset):
         snapshot(data_path, BARS)
     store.close()
@@ -138,13 +138,13 @@ def test_pages_in_journals_go_with_it_and_do_not_rise_again(
 
 
 def test_what_was_stored_since_and_what_was_deleted_become_one(store: Store) -> None:
-    entry = store.delete(BARS)
+    entry = store.keeping.delete(BARS)
     fill(store, BARS, 40, 80, value=102.0)
     fill(store, BARS, 28 * 1440, 28 * 1440 + 5)
-    second = store.delete(BARS)
+    second = store.keeping.delete(BARS)
     fill(store, BARS, 100, 110)
-    store.restore(entry.id)
-    store.restore(second.id)
+    store.keeping.restore(entry.id)
+    store.keeping.restore(second.id)
     covered = [(-60, 80), (100, 110), (28 * 1440, 28 * 1440 + 5)]
     assert store.coverage(BARS).covered == IntervalSet(
         (FEB + first * MINUTE_NS, FEB + last * MINUTE_NS) for first, last in covered
@@ -153,8 +153,8 @@ def test_what_was_stored_since_and_what_was_deleted_become_one(store: Store) -> 
     expected = [101.0 + m for m in range(-60, 40)] + [102.0 + m for m in range(40, 80)]
     assert opens(store)[:140] == expected
     assert store.info(BARS).rows == 155
-    assert store.trash() == []
-    assert store.verify(BARS).problems == ()
+    assert store.keeping.deleted() == []
+    assert store.keeping.verify(BARS).problems == ()
     assert [(gap.start_ns, gap.end_ns, gap.cause) for gap in store.gaps(BARS)] == [
         (FEB + 80 * MINUTE_NS, FEB + 100 * MINUTE_NS, "never fetched"),
         (FEB + 110 * MINUTE_NS, FEB + 120 * MINUTE_NS, "never fetched"),
@@ -164,39 +164,39 @@ def test_what_was_stored_since_and_what_was_deleted_become_one(store: Store) -> 
 def test_what_was_only_asked_for_can_be_deleted_too(store: Store) -> None:
     wanted = DatasetId.parse("binance:SOL-USDT:trades")
     store.add_asked(wanted, Interval(FEB, FEB + DAY_NS))
-    entry = store.delete(wanted)
+    entry = store.keeping.delete(wanted)
     assert (entry.files, entry.rows, entry.start_ns) == (0, 0, None)
     assert wanted not in [info.dataset for info in store.inventory()]
-    store.restore(entry.id)
+    store.keeping.restore(entry.id)
     assert store.coverage(wanted).asked == IntervalSet.of(FEB, FEB + DAY_NS)
     with pytest.raises(UnknownDataset):
-        store.delete(DatasetId.parse("binance:XRP-USDT:trades"))
+        store.keeping.delete(DatasetId.parse("binance:XRP-USDT:trades"))
 
 
 def test_the_trash_empties_by_age(store: Store, clock: Clock, data_path: Path) -> None:
-    old = store.delete(BARS)
+    old = store.keeping.delete(BARS)
     clock.now_ns += 8 * DAY_NS
-    new = store.delete(OTHER)
-    assert store.trash() == [old, new]
-    assert store.empty_trash(before_ns=clock.now_ns - 7 * DAY_NS) == [old]
-    assert store.trash() == [new]
+    new = store.keeping.delete(OTHER)
+    assert store.keeping.deleted() == [old, new]
+    assert store.keeping.empty_trash(before_ns=clock.now_ns - 7 * DAY_NS) == [old]
+    assert store.keeping.deleted() == [new]
     with pytest.raises(UnknownTrash):
-        store.restore(old.id)
-    assert store.empty_trash() == [new]
-    assert store.empty_trash() == []
+        store.keeping.restore(old.id)
+    assert store.keeping.empty_trash() == [new]
+    assert store.keeping.empty_trash() == []
     assert not any(".parquet" in name for name in tree(data_path))
 
 
 def test_a_damaged_file_in_the_trash_is_kept_aside(store: Store, data_path: Path) -> None:
     for merged in (False, True):
-        entry = store.delete(BARS)
+        entry = store.keeping.delete(BARS)
         if merged:
             fill(store, BARS, 0, 30)
         victim = data_path / ".dccd" / "trash" / entry.id / "2024-02.parquet"
         victim.write_bytes(b"spoiled" + victim.read_bytes()[7:-9])
         spoiled = victim.read_bytes()
-        store.restore(entry.id)
-        assert store.trash() == []
+        store.keeping.restore(entry.id)
+        assert store.keeping.deleted() == []
         kept = [path.read_bytes() for path in (data_path / ".dccd" / "quarantine").iterdir()]
         assert spoiled in kept
         fill(store, BARS, 0, 60)
@@ -206,12 +206,12 @@ def test_a_damaged_file_in_the_trash_is_kept_aside(store: Store, data_path: Path
 def test_a_manifest_that_cannot_be_read_is_told_and_nothing_is_removed(
     store: Store, data_path: Path, clock: Clock
 ) -> None:
-    entry = store.delete(BARS)
+    entry = store.keeping.delete(BARS)
     folder = data_path / ".dccd" / "trash" / entry.id
     manifest = folder / "deleted.json"
     manifest.write_text(manifest.read_text().replace("2024", "2025"))
-    assert store.trash() == []
-    assert store.empty_trash() == []
+    assert store.keeping.deleted() == []
+    assert store.keeping.empty_trash() == []
     store.close()
     again = Store.open(data_path, clock=clock)
     assert any("moved back by hand" in problem.text for problem in again.problems)
@@ -226,25 +226,25 @@ def test_a_file_that_another_program_holds_open_stops_the_deletion(clock: Clock)
     before = {name: data for name, data in disk.files().items() if "ohlc" in name}
     held = disk.open(Path("/data") / BARS.folder / "2024-02.parquet")
     with pytest.raises(StorageError, match="Another program holds the file open"):
-        store.delete(BARS)
+        store.keeping.delete(BARS)
     assert {name: data for name, data in disk.files().items() if "ohlc" in name} == before
     assert store.info(BARS).rows == 120
-    assert store.trash() == []
+    assert store.keeping.deleted() == []
     log = store.begin_backfill(BARS, "run", source="test")
-    columns = {"ts": [FEB], **{name: [9.0] for name in NAMES}}
+    columns: dict[str, list[Any]] = {"ts": [FEB], **{name: [9.0] for name in NAMES}}
     log.append(columns, IntervalSet.of(FEB, FEB + MINUTE_NS))
     with pytest.raises(DatasetBusy, match="another program holds"):
-        store.delete(BARS)
+        store.keeping.delete(BARS)
     held.close()
     log.finish()
-    entry = store.delete(BARS)
+    entry = store.keeping.delete(BARS)
     fill(store, BARS, 0, 1)
     held = disk.open(Path("/data") / BARS.folder / "2024-02.parquet")
     with pytest.raises(StorageError, match="Another program holds the file open"):
-        store.restore(entry.id)
-    assert store.trash() == [entry], "the rest of it can still be had"
+        store.keeping.restore(entry.id)
+    assert store.keeping.deleted() == [entry], "the rest of it can still be had"
     held.close()
-    store.restore(entry.id)
+    store.keeping.restore(entry.id)
     assert store.info(BARS).rows == 120
     store.close()
 
@@ -256,7 +256,7 @@ def test_the_index_of_an_earlier_day_does_not_make_a_deleted_file_lost(
     index = data_path / ".dccd" / "catalog.db"
     then = index.read_bytes()
     again = Store.open(data_path, clock=clock)
-    again.delete(BARS)
+    again.keeping.delete(BARS)
     again.close()
     index.write_bytes(then)  # it is not synced: a power cut may bring it back
     third = Store.open(data_path, clock=clock)

@@ -65,7 +65,7 @@ def test_what_is_as_it_was_written_is_sound(store: Store) -> None:
     log = store.begin_backfill(BARS, "run", source="test")
     log.append(bars(range(60, 70)), span(60, 70))
     seen: list[tuple[int, int]] = []
-    report = store.verify(BARS, lambda rows, size: seen.append((rows, size)))
+    report = store.keeping.verify(BARS, lambda rows, size: seen.append((rows, size)))
     assert report.problems == ()
     assert report.sound
     assert not report.stopped
@@ -73,11 +73,11 @@ def test_what_is_as_it_was_written_is_sound(store: Store) -> None:
     assert seen == sorted(seen)
     assert seen[-1] == (130, report.size_bytes)
     with pytest.raises(UnknownDataset):
-        store.verify(TRADES)
+        store.keeping.verify(TRADES)
 
 
 def test_it_can_be_stopped(store: Store) -> None:
-    report = store.verify(BARS, stopped=lambda: True)
+    report = store.keeping.verify(BARS, stopped=lambda: True)
     assert report.stopped
     assert report.files == 0
 
@@ -171,15 +171,15 @@ def test_damage_is_found_and_mending_makes_a_gap_of_it(
     store: Store, damage: Callable[[Store], None], words: str
 ) -> None:
     damage(store)
-    report = store.verify(BARS)
+    report = store.keeping.verify(BARS)
     assert not report.sound
     assert words in texts(report)
     [*found] = [problem for problem in report.problems if "2024-02" in problem.file]
     assert found
     assert {problem.remedy for problem in found} == {Remedy.PUT_ASIDE}
     bytes_then = path_of(store).read_bytes()
-    assert store.mend(BARS, found[0])
-    assert not store.mend(BARS, found[0]), "it was done"
+    assert store.keeping.mend(BARS, found[0])
+    assert not store.keeping.mend(BARS, found[0]), "it was done"
     assert not path_of(store).exists()
     kept = [path.read_bytes() for path in (store.data_path / ".dccd" / "quarantine").iterdir()]
     assert bytes_then in kept
@@ -187,35 +187,35 @@ def test_damage_is_found_and_mending_makes_a_gap_of_it(
         (FEB, "put aside: its file could not be read")
     ]
     if damage is not swap:  # which damaged two
-        assert store.verify(BARS).sound
+        assert store.keeping.verify(BARS).sound
     put(store, BARS, bars(range(60)), span(0, 60))
     assert store.gaps(BARS) == []
 
 
 def test_a_file_that_is_gone_is_found(store: Store) -> None:
     path_of(store).unlink()
-    [problem] = store.verify(BARS).problems
+    [problem] = store.keeping.verify(BARS).problems
     assert (problem.severity, problem.text) == (Severity.ERROR, f"{BARS.folder}/2024-02.parquet is gone.")
-    assert store.mend(BARS, problem)
+    assert store.keeping.mend(BARS, problem)
     assert [(gap.start_ns, gap.end_ns, gap.cause) for gap in store.gaps(BARS)] == [
         (FEB, FEB + HOUR_NS, "its file is gone")
     ]
-    assert store.verify(BARS).sound
+    assert store.keeping.verify(BARS).sound
 
 
 def test_another_sound_file_in_its_place_is_taken_in(store: Store) -> None:
     forge(store, bars(range(50)), span(0, 50))
-    [problem] = store.verify(BARS).problems
+    [problem] = store.keeping.verify(BARS).problems
     assert "another file than the index knows" in problem.text
-    assert store.mend(BARS, problem)
+    assert store.keeping.mend(BARS, problem)
     assert store.info(BARS).rows == 110
-    assert store.verify(BARS).sound
+    assert store.keeping.verify(BARS).sound
 
 
 def test_files_that_the_index_does_not_know_are_found(store: Store) -> None:
     copy = path_of(store, "2024-02 copy")
     copy.write_bytes(path_of(store).read_bytes())
-    [warning] = store.verify(BARS).problems
+    [warning] = store.keeping.verify(BARS).problems
     assert (warning.severity, warning.remedy) == (Severity.WARNING, None)
     assert "none of this program's files" in warning.text
     copy.unlink()
@@ -223,12 +223,12 @@ def test_files_that_the_index_does_not_know_are_found(store: Store) -> None:
     table = pa.Table.from_batches([to_batch(BARS, bars([40 * 1440]))])
     write_period_file(RealFileSystem(), Layout(store.data_path), contents, [table])
     path_of(store, "2024-04").write_bytes(b"torn")
-    known, torn = store.verify(BARS).problems
+    known, torn = store.keeping.verify(BARS).problems
     assert (known.remedy, torn.remedy) == (Remedy.TAKE_IN, Remedy.PUT_ASIDE)
-    assert store.mend(BARS, known)
-    assert store.mend(BARS, torn)
+    assert store.keeping.mend(BARS, known)
+    assert store.keeping.mend(BARS, torn)
     assert store.info(BARS).rows == 121
-    assert store.verify(BARS).sound
+    assert store.keeping.verify(BARS).sound
 
 
 def test_a_page_that_does_not_read_back_is_found(store: Store) -> None:
@@ -236,10 +236,10 @@ def test_a_page_that_does_not_read_back_is_found(store: Store) -> None:
     log.append(bars(range(60, 70)), span(60, 70))
     [path] = (store.data_path / ".dccd" / "journal").iterdir()
     flip(path, path.stat().st_size - 20)
-    [problem] = store.verify(BARS).problems
+    [problem] = store.keeping.verify(BARS).problems
     assert "cannot be read back" in problem.text
     assert problem.file == f".dccd/journal/{path.name}"
-    assert not store.mend(BARS, problem)
+    assert not store.keeping.mend(BARS, problem)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_unlikely_values_are_warnings(store: Store, name: str, value: float, wor
     columns = bars(range(60, 90))
     columns[name][3] = value
     put(store, BARS, columns, span(60, 90))
-    report = store.verify(BARS)
+    report = store.keeping.verify(BARS)
     assert report.sound
     assert [problem.severity for problem in report.problems] == [Severity.WARNING]
     assert words in texts(report)
@@ -264,9 +264,9 @@ def test_unlikely_values_are_warnings(store: Store, name: str, value: float, wor
 
 def test_rows_where_the_time_is_recorded_as_without_rows_are_a_warning(store: Store) -> None:
     forge(store, bars(range(50)), span(0, 40))
-    store.mend(BARS, store.verify(BARS).problems[0])
-    store._coverage.add(BARS, What.EMPTY, span(30, 45))
-    assert texts(store.verify(BARS)).endswith(
+    store.keeping.mend(BARS, store.keeping.verify(BARS).problems[0])
+    store._parts.coverage.add(BARS, What.EMPTY, span(30, 45))
+    assert texts(store.keeping.verify(BARS)).endswith(
         "5 rows are where the time is recorded as without rows, first at 2024-02-01T00:40:00Z."
     )
 
@@ -290,9 +290,9 @@ def test_trades_are_in_order_and_each_id_is_there_once(store: Store, columns: Co
     columns["ts"] = [FEB + us * US_NS for us in columns["ts"]]
     store.add_asked(TRADES, Interval(FEB, FEB + DAY_NS))
     forge(store, columns, dataset=TRADES)
-    problem = next(problem for problem in store.verify(TRADES).problems if problem.remedy is Remedy.TAKE_IN)
-    store.mend(TRADES, problem)
-    assert texts(store.verify(TRADES)) == "" if not words else words in texts(store.verify(TRADES))
+    problem = next(problem for problem in store.keeping.verify(TRADES).problems if problem.remedy is Remedy.TAKE_IN)
+    store.keeping.mend(TRADES, problem)
+    assert texts(store.keeping.verify(TRADES)) == "" if not words else words in texts(store.keeping.verify(TRADES))
 
 
 def test_what_two_row_groups_share_is_compared(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,9 +300,9 @@ def test_what_two_row_groups_share_is_compared(store: Store, monkeypatch: pytest
 
     monkeypatch.setattr(period_file, "ROW_GROUP_ROWS", 4)
     forge(store, bars([0, 1, 2, 3, 3, 4, 5, 6]))
-    assert "1 row is there twice" in texts(store.verify(BARS))
+    assert "1 row is there twice" in texts(store.keeping.verify(BARS))
     forge(store, bars([0, 1, 2, 4, 3, 5, 6, 7]))
-    assert "1 row is out of order" in texts(store.verify(BARS))
+    assert "1 row is out of order" in texts(store.keeping.verify(BARS))
     ids = [1, 2, 3, 5, 5, 4, 7, 8]
     forge(
         store,
@@ -315,8 +315,8 @@ def test_what_two_row_groups_share_is_compared(store: Store, monkeypatch: pytest
         dataset=TRADES,
     )
     store.add_asked(TRADES, Interval(FEB, FEB + DAY_NS))
-    store.mend(TRADES, store.verify(TRADES).problems[0])
-    assert texts(store.verify(TRADES)).count("1 row is there twice") == 1
+    store.keeping.mend(TRADES, store.keeping.verify(TRADES).problems[0])
+    assert texts(store.keeping.verify(TRADES)).count("1 row is there twice") == 1
 
 
 def test_weeks_and_months_are_where_they_belong(store: Store) -> None:
@@ -326,14 +326,14 @@ def test_weeks_and_months_are_where_they_belong(store: Store) -> None:
     put(store, WEEKS, weeks)
     months = bars([0, 29 * 1440, 60 * 1440])  # February has 29 days in 2024
     put(store, MONTHS, months)
-    assert store.verify(WEEKS).sound
-    assert store.verify(MONTHS).sound
+    assert store.keeping.verify(WEEKS).sound
+    assert store.keeping.verify(MONTHS).sound
     weeks["ts"][4] += DAY_NS
     months["ts"][2] += DAY_NS
     forge(store, weeks, IntervalSet(), WEEKS)
     forge(store, months, IntervalSet(), MONTHS)
-    assert "1 row is at no multiple of 1w" in texts(store.verify(WEEKS))
-    assert "1 row is at no multiple of 1mo" in texts(store.verify(MONTHS))
+    assert "1 row is at no multiple of 1w" in texts(store.keeping.verify(WEEKS))
+    assert "1 row is at no multiple of 1mo" in texts(store.keeping.verify(MONTHS))
 
 
 # --- no false alarm -------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ def rows_of_all_types(rng: random.Random) -> dict[DatasetId, Columns]:
     price = [rng.randrange(1, 9) / 2 for _ in range(count)]
     sides = [rng.choice(("bid", "ask")) for _ in range(count)]
     level: Columns = {"ts": ts, "side": sides, "price": price, "amount": price}
-    trades = {"ts": ts, "price": price, "amount": price}
+    trades: Columns = {"ts": ts, "price": price, "amount": price}
     identified = rng.sample(range(10**6), count)
     return {
         TRADES: trades | {"side": [rng.choice(("buy", "sell", None)) for _ in range(count)]},
@@ -376,7 +376,7 @@ def test_nothing_is_found_in_what_the_program_wrote(store: Store, seed: int) -> 
         for dataset, columns in rows_of_all_types(rng).items():
             put(store, dataset, columns)
     for info in store.inventory():
-        assert texts(store.verify(info.dataset)) == ""
+        assert texts(store.keeping.verify(info.dataset)) == ""
 
 
 @pytest.mark.parametrize("interval", ["1h", "1w"])
@@ -387,7 +387,7 @@ def test_nothing_is_found_in_real_bars(store: Store, shared: Path, interval: str
     columns |= {name: [float(row[place]) for row in rows] for place, name in enumerate(PRICES, 1)}
     dataset = DatasetId.parse(f"binance:BTC-USDT:ohlc:{interval}")
     put(store, dataset, columns)
-    assert texts(store.verify(dataset)) == ""
+    assert texts(store.keeping.verify(dataset)) == ""
     assert store.info(dataset).rows == len(rows) > 100
 
 
@@ -398,7 +398,7 @@ def test_a_file_that_is_replaced_meanwhile_is_no_false_alarm(store: Store) -> No
         minute = next(minutes)
         put(store, BARS, bars([minute]), span(minute, minute + 1))
 
-    assert texts(store.verify(BARS, publish_more)) == ""
+    assert texts(store.keeping.verify(BARS, publish_more)) == ""
     assert next(minutes) > 63, "nothing was published meanwhile"
 
 
@@ -412,5 +412,5 @@ def test_damage_that_was_put_aside_meanwhile_is_not_told_of_the_new_file(store: 
             written = True
             put(store, BARS, bars(range(60)), span(0, 60))
 
-    store.mend(BARS, store.verify(BARS).problems[0])
-    assert texts(store.verify(BARS, publish_once)) == ""
+    store.keeping.mend(BARS, store.keeping.verify(BARS).problems[0])
+    assert texts(store.keeping.verify(BARS, publish_once)) == ""

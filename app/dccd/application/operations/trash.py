@@ -30,7 +30,7 @@ async def delete_dataset(
         The dataset is as it was.
     """
     async with scheduler.at_rest(dataset):
-        entry = await asyncio.to_thread(store.delete, dataset)
+        entry = await asyncio.to_thread(store.keeping.delete, dataset)
     events.publish(InventoryEvent(dataset=str(dataset)))
     return entry
 
@@ -44,7 +44,7 @@ async def restore_dataset(entry_id: str, *, store: Store, events: EventBus) -> T
     StorageError
         Do it again for the rest.
     """
-    entry = await asyncio.to_thread(store.restore, entry_id)
+    entry = await asyncio.to_thread(store.keeping.restore, entry_id)
     events.publish(InventoryEvent(dataset=str(entry.dataset)))
     return entry
 
@@ -56,4 +56,4 @@ def empty_old_trash(store: Store, days: int, clock: Callable[[], int] = time.tim
     ------
     StorageError
     """
-    return store.empty_trash(clock() - days * DAY_NS)
+    return store.keeping.empty_trash(clock() - days * DAY_NS)

@@ -174,7 +174,7 @@ def _verified(
 ) -> tuple[VerifiedDataset, bool]:
     """What is found in a dataset, and whether it was cut short; runs on a thread."""
     try:
-        report = store.verify(dataset, progress, told.stopped)
+        report = store.keeping.verify(dataset, progress, told.stopped)
     except (StorageError, UnknownDataset) as error:
         told.log(f"{dataset}: {error}", "error")
         return VerifiedDataset(dataset=str(dataset), failure=str(error)), False
@@ -214,7 +214,7 @@ def _verified(
 def _mend(store: Store, dataset: DatasetId, problem: Finding, told: Told) -> bool:
     """Whether it is well again; what cannot be mended now is told, and keeps nobody from the rest."""
     try:
-        return store.mend(dataset, problem)
+        return store.keeping.mend(dataset, problem)
     except StorageError as error:
         told.log(f"Mending {problem.file} failed: {error}", "error")
         return False
