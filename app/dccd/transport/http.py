@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 from dccd.domain.errors import DccdError, ExchangeError, MalformedPayload, Throttled
 from dccd.domain.timeutils import S_NS
 from dccd.sources.base import Request, Response, Source
-from dccd.transport.ratelimit import Budget, Gate
+from dccd.transport.ratelimit import Budget, Gate, RollingBudget
 from dccd.transport.retry import Backoff, Sleep, retry
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class HttpTransport:
         self._proxies = {key: proxy or _environment_proxy(url) for key, url in self._urls.items()}
         self._fixed = frozenset(units)
         self._budgets = {
-            name: Budget(limit, now_ns=partial(self.now_ns, limit.host or name), sleep=sleep)
+            name: (RollingBudget if limit.rolling else Budget)(
+                limit, now_ns=partial(self.now_ns, limit.host or name), sleep=sleep
+            )
             for name, limit in source.budgets.items()
         }
         for name, count in units.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from dccd.domain.errors import Throttled
@@ -85,6 +86,50 @@ class Budget:
         # be in that count yet.
         if used is not None and window == self._window and used > self._used:
             self._used = used + self._in_flight
+
+
+class RollingBudget(Budget):
+    """One allowance of which any stretch of time as long as its window is a window.
+
+    A request counts from before it is sent until a window after it came back: wherever in between it
+    arrived, and whatever the two clocks say.
+    """
+
+    def __init__(self, limit: Limit, *, now_ns: Callable[[], int], sleep: Sleep) -> None:
+        super().__init__(limit, now_ns=now_ns, sleep=sleep)
+        self._back: deque[tuple[int, int]] = deque()  # when it counts no more, units
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until nothing counts any more of what has been asked for."""
+        return float(self.limit.window_s)
+
+    def _roll(self) -> None:
+        now_ns = self.now_ns()
+        farthest_ns = now_ns + self.limit.window_s * S_NS  # beyond it when a clock was set
+        while self._back and not now_ns < self._back[0][0] <= farthest_ns:
+            self._back.popleft()
+        self._used = self._in_flight + sum(weight for _, weight in self._back)
+
+    async def reserve(self, weight: int) -> int:
+        """Take `weight` units, in order of asking, waiting until as many count no more."""
+        async with self._turn:
+            self._roll()
+            try:
+                while self._used and self._used + weight > self.units * USABLE:
+                    soon_ns = self.now_ns() + S_NS // 50  # all in flight: one of them is back shortly
+                    self.resumes_ns = self._back[0][0] if self._back else soon_ns
+                    await self._sleep(max(0.001, (self.resumes_ns - self.now_ns()) / S_NS))
+                    self._roll()
+            finally:
+                self.resumes_ns = None
+            self._in_flight += weight
+            return 0
+
+    def settle(self, weight: int, window: int, used: int | None) -> None:
+        """A request came back, or failed."""
+        super().settle(weight, window, used)
+        self._back.append((self.now_ns() + self.limit.window_s * S_NS, weight))
 
 
 class Gate:

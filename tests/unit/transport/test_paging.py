@@ -142,13 +142,26 @@ async def test_bars_that_two_answers_lack_are_missing() -> None:
     assert sorted(bars.asked) == [(start * MINUTE_NS, end * MINUTE_NS, n) for start, end, n in asked]
 
 
+@pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("newest", [False, True])
-async def test_a_page_smaller_than_asked_for_leaves_no_hole(newest: bool) -> None:
+async def test_a_page_smaller_than_asked_for_leaves_no_hole(newest: bool, dense: bool) -> None:
     """Fault 1: an answer cut short, at its end or (as COIN-M does) at its beginning, is asked for again."""
     bars = Bars(minutes(*range(100)), most=3, newest=newest)
-    rows, covered, _ = await collected(by_window(bars.ask, BARS, bars.history(), 0, 100 * MINUTE_NS, 4))
+    history = bars.history(dense=dense)
+    rows, covered, _ = await collected(by_window(bars.ask, BARS, history, 0, 100 * MINUTE_NS, 4))
     assert rows == minutes(*range(100))
     assert covered == IntervalSet.of(0, 100 * MINUTE_NS)
+
+
+async def test_minutes_without_a_trade_within_a_page_are_not_asked_for_again() -> None:
+    there = [number for number in range(30) if number not in (12, 13, 17, 29)]
+    bars = Bars(minutes(*there))
+    history = bars.history(dense=False)
+    rows, covered, _ = await collected(by_window(bars.ask, BARS, history, 0, 30 * MINUTE_NS, 4))
+    assert rows == minutes(*there)
+    assert covered == IntervalSet.of(0, 30 * MINUTE_NS)
+    asked = [(0, 10, 10), (10, 20, 10), (20, 30, 10), (29, 30, 1)]
+    assert sorted(bars.asked) == [(start * MINUTE_NS, end * MINUTE_NS, n) for start, end, n in asked]
 
 
 async def test_rows_outside_of_the_window_are_left_out() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections import Counter
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from dccd.domain.errors import Throttled
 from dccd.domain.timeutils import MINUTE_NS, S_NS
 from dccd.sources.base import Limit
-from dccd.transport.ratelimit import PATIENCE_S, Budget, Gate
+from dccd.transport.ratelimit import PATIENCE_S, Budget, Gate, RollingBudget
 from tests.unit.transport.fake_clock import START_NS, FakeClock
 
 
@@ -50,6 +51,44 @@ async def test_an_allowance_is_used_up_and_never_passed(error_ms: int, seed: int
     assert max(exchange.used.values()) <= 600
     whole_minutes = [used for _, used in sorted(exchange.used.items())][:-1]
     assert min(whole_minutes) >= 0.8 * 600
+
+
+@pytest.mark.parametrize(("units", "window_s", "workers"), [(600, 5, 24), (20, 2, 24)])
+async def test_a_rolling_allowance_is_used_up_and_never_passed(
+    units: int, window_s: int, workers: int
+) -> None:
+    """Wherever a window is laid, and wherever on its way a request is counted."""
+    clock, draw = FakeClock(), random.Random(units)
+    limit = Limit(units, window_s=window_s, rolling=True)
+    budget = RollingBudget(limit, now_ns=clock.now_ns, sleep=clock.sleep)
+    arrived: list[int] = []
+    left = [5 * units]
+
+    async def worker() -> None:
+        while left[0] > 0:
+            left[0] -= 1
+            window = await budget.reserve(1)
+            await clock.sleep(draw.uniform(0.02, 0.15))
+            arrived.append(clock.ns)
+            await clock.sleep(draw.uniform(0.02, 0.05))
+            budget.settle(1, window, None)
+
+    await clock.run(*(worker() for _ in range(workers)))
+    arrived.sort()
+    window_ns = window_s * S_NS
+    most = max(bisect_right(arrived, at_ns + window_ns - 1) - place for place, at_ns in enumerate(arrived))
+    assert most <= units
+    of_four = bisect_right(arrived, arrived[0] + 4 * window_ns)
+    assert of_four >= 0.8 * 4 * units
+
+
+async def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    clock = FakeClock()
+    budget = RollingBudget(Limit(2, window_s=5, rolling=True), now_ns=clock.now_ns, sleep=clock.sleep)
+    budget.settle(1, await budget.reserve(1), None)
+    clock.ns -= MINUTE_NS
+    await clock.run(budget.reserve(1))
+    assert not clock.slept
 
 
 async def test_what_others_used_from_the_same_address_counts() -> None:

@@ -15,7 +15,7 @@ from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, S_NS, iso
 from dccd.domain.types import DataType, Mode, Transport
-from dccd.sources.base import Snapshot
+from dccd.sources.base import Latest, Snapshot
 from dccd.sources.registry import SourceRegistry
 from dccd.storage.store import Store
 
@@ -184,7 +184,7 @@ async def find_work(
         start_ns = start_ns if dataset.span is None else dataset.span.ceil(start_ns)
         wanted = IntervalSet.of(start_ns, end_ns)
     todo = wanted - done
-    unserved, unserved_cause = _unserved(todo, dataset, instrument, source, now_ns)
+    unserved, unserved_cause = await _unserved(todo, dataset, instrument, source, now_ns)
     todo -= unserved
     absent, cause = await _before_the_first(todo, done, dataset, instrument, source)
     asked = (wanted - unserved).clip(0, settled_until(dataset, source, now_ns))
@@ -198,7 +198,7 @@ def settled_until(dataset: DatasetId, source: BoundSource, now_ns: int) -> int:
     anyway.
     """
     history = source.source.history[dataset.data_type]
-    settle_s = 0.0 if isinstance(history, Snapshot) else history.settle_s
+    settle_s = 0.0 if isinstance(history, Latest | Snapshot) else history.settle_s
     settled_ns = now_ns - MINUTE_NS - round(settle_s * S_NS)
     return settled_ns if dataset.span is None else dataset.span.floor(settled_ns)
 
@@ -217,11 +217,17 @@ def _newest(known: IntervalSet, end_ns: int, dataset: DatasetId) -> int:
     return start_ns if dataset.span is None else dataset.span.floor(start_ns)
 
 
-def _unserved(
+async def _unserved(
     todo: IntervalSet, dataset: DatasetId, instrument: Instrument, source: BoundSource, now_ns: int
 ) -> tuple[IntervalSet, str]:
     """What of `todo` the exchange no longer keeps, and why."""
-    kept_ns, cause = kept_since(dataset, instrument, source, now_ns)
+    history = source.source.history[dataset.data_type]
+    if isinstance(history, Latest) and todo:
+        rows = history.rows[instrument.market]
+        kept_ns = await source.earliest_ns(dataset, instrument)
+        cause = f"{source.name} gives the newest {rows:,} {dataset.data_type} only"
+    else:
+        kept_ns, cause = kept_since(dataset, instrument, source, now_ns)
     return todo.clip(0, kept_ns), cause
 
 
@@ -245,7 +251,10 @@ async def _before_the_first(
     capability = source.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
     first_ns = todo.start_ns
     known_earlier = done.start_ns is not None and first_ns is not None and done.start_ns <= first_ns
-    if known_earlier or first_ns is None or capability.lookback_s is not None:
+    bounded = capability.lookback_s is not None or isinstance(
+        source.source.history[dataset.data_type], Latest
+    )
+    if known_earlier or first_ns is None or bounded:
         return IntervalSet(), ""
     earliest_ns = await source.earliest_ns(dataset, instrument)
     return todo.clip(0, earliest_ns), f"before {source.name}'s first data of it"

@@ -6,7 +6,17 @@ coverage) lives once, in ``transport`` and ``application.bound_source``.
 
 from __future__ import annotations
 
-from dccd.sources.base.history import ByCursor, ById, ByTile, ByTime, ByWindow, History, Page, Snapshot
+from dccd.sources.base.history import (
+    ByCursor,
+    ById,
+    ByTile,
+    ByTime,
+    ByWindow,
+    History,
+    Latest,
+    Page,
+    Snapshot,
+)
 from dccd.sources.base.requests import Host, Limit, Listing, Request, Response, Target
 from dccd.sources.base.source import Source
 
@@ -18,6 +28,7 @@ __all__ = [
     "ByWindow",
     "History",
     "Host",
+    "Latest",
     "Limit",
     "Listing",
     "Page",

@@ -1,4 +1,4 @@
-"""How an exchange's past is asked for: six ways of paging, of which a source picks one for each data type.
+"""How an exchange's past is asked for: seven ways of paging, of which a source picks one for each data type.
 
 ===================  ============================================================================
 :class:`ByWindow`    the pages' time windows are known beforehand: bars, open interest
@@ -6,6 +6,7 @@
 :class:`ByCursor`    each answer says where the next page starts
 :class:`ByTime`      rows by time alone, many of one instant: trades
 :class:`ByTile`      few rows at unknown times: funding
+:class:`Latest`      the newest rows alone, one page: trades
 :class:`Snapshot`    the state of now, one page: order book
 ===================  ============================================================================
 
@@ -50,14 +51,14 @@ class ByWindow:
     parse : callable (target, response) -> Columns
         Rows in order of ``ts``.
     first : callable (target) -> Request, or None
-        Whose first row is the earliest there is, or earlier by less than a day.
+        Whose first row is the earliest there is, or earlier by less than a week.
     rows : mapping of Market to int
         Rows of a window at most.
     window_s : mapping of Market to int
         Longest window the exchange accepts, in seconds, where it limits that.
     dense : bool
-        Every bar exists, even without trades: what an answer lacks, at its ends or within, is asked for
-        again, so that a page smaller than asked for never becomes a hole.
+        Every bar exists, even without trades: what an answer lacks within is asked for again too. What it
+        lacks at its ends always is, so that a page smaller than asked for never becomes a hole.
     settle_s : float
         Rows younger than this may still change.
     """
@@ -132,6 +133,30 @@ class ByCursor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """The newest rows, and no way to ask for older ones.
+
+    Attributes
+    ----------
+    request : callable (target, limit) -> Request
+    parse : callable (target, response) -> Columns
+        Rows in order of ``ts``.
+    rows : mapping of Market to int
+        Rows of a page at most.
+    resolution_ns : int
+        How finely times are told: the first instant of a page, that long, may be cut.
+    late_s : float
+        Rows younger than this may not be listed yet; where the newest is older, nothing came since.
+    """
+
+    request: Callable[[Target, int], Request]
+    parse: Callable[[Target, Response], Columns]
+    rows: Mapping[Market, int]
+    resolution_ns: int = MS_NS
+    late_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The state of now: one request. Without a column ``ts`` the time of arrival is taken."""
 
@@ -157,7 +182,7 @@ class ByTime:
         For the rows of the instant that begins at `ts_ns`, but for the first `offset`; None where an
         instant with more rows than a page cannot be had whole.
     first : callable (target) -> Request, or None
-        Whose first row is the earliest there is, or earlier by less than a day.
+        Whose first row is the earliest there is, or earlier by less than a week.
     resolution_ns : int
         How finely times can be asked for: an instant is that long.
     settle_s : float
@@ -189,7 +214,7 @@ class ByTile:
     every_s : float
         Least time between two rows; where it is less at times, windows are halved.
     first : callable (target) -> Request, or None
-        Whose first row is the earliest there is, or earlier by less than a day.
+        Whose first row is the earliest there is, or earlier by less than a week.
     settle_s : float
         Rows younger than this may not be listed yet.
     """
@@ -202,4 +227,4 @@ class ByTile:
     settle_s: float = 60.0
 
 
-History = ByWindow | ById | ByCursor | ByTime | ByTile | Snapshot
+History = ByWindow | ById | ByCursor | ByTime | ByTile | Latest | Snapshot

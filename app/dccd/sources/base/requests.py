@@ -80,13 +80,15 @@ class Limit:
     units : int
         Allowed in each window.
     window_s : int
-        Fixed windows of the exchange's clock (a minute starts at its second 0).
+        Fixed windows of the exchange's clock (a minute starts at its second 0), unless `rolling`.
     unit : str
         What the exchange calls a unit, for people.
     used_header : str or None
         Response header (lower case) that carries what this window has used.
     host : str or None
         Whose clock it goes by; None when it has its host's name.
+    rolling : bool
+        Any stretch of `window_s` is a window, or nobody says when one starts.
     """
 
     units: int
@@ -94,6 +96,7 @@ class Limit:
     unit: str = "weight"
     used_header: str | None = None
     host: str | None = None
+    rolling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,11 @@ class Listing:
     parse : callable (response) -> sequence of Instrument
     limits : callable (response) -> mapping of budget to units, or None
         What the answer says of the exchange's budgets.
+    more : callable (response) -> Request or None
+        For the list's next page; None when this was the last. Left out where a list is one page.
     """
 
     request: Request
     parse: Callable[[Response], Sequence[Instrument]]
     limits: Callable[[Response], Mapping[str, int]] | None = None
+    more: Callable[[Response], Request | None] | None = None

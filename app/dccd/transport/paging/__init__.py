@@ -11,6 +11,18 @@ from dccd.transport.paging.by_id import IdHistory, by_id
 from dccd.transport.paging.by_tile import by_tile
 from dccd.transport.paging.by_time import by_time
 from dccd.transport.paging.by_window import by_window
+from dccd.transport.paging.latest import latest, newest
 from dccd.transport.paging.pages import FetchedPage, finite
 
-__all__ = ["FetchedPage", "IdHistory", "by_cursor", "by_id", "by_tile", "by_time", "by_window", "finite"]
+__all__ = [
+    "FetchedPage",
+    "IdHistory",
+    "by_cursor",
+    "by_id",
+    "by_tile",
+    "by_time",
+    "by_window",
+    "finite",
+    "latest",
+    "newest",
+]

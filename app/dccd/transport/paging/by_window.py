@@ -32,7 +32,8 @@ async def by_window(
 ) -> AsyncGenerator[FetchedPage, None]:
     """Bars that open in ``[start_ns, end_ns)``; the caller has left out the bar still open.
 
-    Bars that an answer lacks are missing once a second answer, asked for them alone, has none of them.
+    Bars that an answer lacks, at its ends or in a dense history anywhere, are missing once a second answer,
+    asked for them alone, has none of them.
     """
     assert target.span is not None
     span = target.span
@@ -43,12 +44,13 @@ async def by_window(
         request = history.request(target, first_ns, stop_ns, limit)
         page = within(await ask(request, lambda r: history.parse(target, r)), first_ns, stop_ns)
         ts = times(page)
-        if len(ts) == limit or (ts and not history.dense) or (lacked and not ts):
+        if len(ts) == limit or (lacked and not ts):
             return [page]
         parts: list[Columns] = []
         done, expected_ns = 0, first_ns
         for place, open_ns in enumerate((*ts, stop_ns)):
-            if span.count(expected_ns, open_ns):
+            is_end = place in (0, len(ts))  # a page cut short lacks one of its ends
+            if (history.dense or is_end) and span.count(expected_ns, open_ns):
                 parts += [cut(page, done, place), *await rows_of(expected_ns, open_ns, lacked=True)]
                 done = place
             expected_ns = span.next(open_ns)
