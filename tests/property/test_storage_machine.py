@@ -101,10 +101,25 @@ class StoreMachine(RuleBasedStateMachine):
             self.store.add_doubt(BARS, Interval(at(low), at(high)), GapCause.DIFFERS)
             self.doubted |= IntervalSet.of(at(low), at(high))
 
-    @rule()
-    def restart(self) -> None:
+    @rule(low=SPOTS, high=SPOTS, value=st.sampled_from([1.0, 2.0, 3.0]))
+    def stream(self, low: int, high: int, value: float) -> None:
+        spots = range(low, min(high, low + 4))
+        if spots:
+            names = ("open", "high", "low", "close", "volume")
+            covered = IntervalSet.of(at(low), at(spots[-1] + 1))
+            columns = {"ts": [at(s) for s in spots], **dict.fromkeys(names, [value] * len(spots))}
+            self.store.stream_log().append(BARS, columns, covered, source="binance")
+            self.store.stream_log().flush()
+            self.covered |= covered
+            for spot in spots:
+                self.rows[at(spot)] = max(value, self.rows.get(at(spot), 0.0))
+
+    @rule(lose_index=st.booleans())
+    def restart(self, lose_index: bool) -> None:
         self.store.close()
         self.logs.clear()
+        if lose_index:
+            (self.folder / ".dccd" / "catalog.db").unlink()
         self.store = Store.open(self.folder)
 
     @rule(low=SPOTS, high=SPOTS)
