@@ -14,16 +14,19 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from dccd.storage.fs import FileSystem, RealFileSystem
 from tests.faults.ledger import Event, Ledger
 from tests.faults.mutants import MUTANTS
 from tests.faults.simdisk import SimDisk
 from tests.faults.story import BARS, FOLDER, live, recover
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 PROGRAMS: dict[str, Callable[[FileSystem, Ledger, Path], None]] = {"story": live, "recovery": recover}
 DONE = "done"
@@ -75,10 +78,10 @@ def _work(address: str, program: str, folder: Path, mutant: str) -> None:
 
 
 def _submit(
-    _self: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **options: Any
-) -> Future[Any]:
+    _self: Executor, function: Callable[_P, _T], /, *args: _P.args, **options: _P.kwargs
+) -> Future[_T]:
     """Work for threads is done at once: strace counts each thread's calls by themselves."""
-    future: Future[Any] = Future()
+    future: Future[_T] = Future()
     try:
         future.set_result(function(*args, **options))
     except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
