@@ -107,7 +107,10 @@ class StoreMachine(RuleBasedStateMachine):
         if spots:
             names = ("open", "high", "low", "close", "volume")
             covered = IntervalSet.of(at(low), at(spots[-1] + 1))
-            columns = {"ts": [at(s) for s in spots], **dict.fromkeys(names, [value] * len(spots))}
+            columns: dict[str, Any] = {
+                "ts": [at(s) for s in spots],
+                **dict.fromkeys(names, [value] * len(spots)),
+            }
             self.store.stream_log().append(BARS, columns, covered, source="binance")
             self.store.stream_log().flush()
             self.covered |= covered
