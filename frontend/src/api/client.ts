@@ -3,11 +3,13 @@
 import { ApiError, isAbort, offline, problemOf } from "./errors";
 import { EventStream, type ServerEvent } from "./sse";
 import type {
+  AdoptPlan,
   BackfillRequest,
   Chart,
   ChartQuery,
   Dataset,
   DatasetDetail,
+  Done,
   DownloadQuery,
   Exchange,
   Exchanges,
@@ -20,6 +22,7 @@ import type {
   InstrumentsQuery,
   Inventory,
   Plan,
+  Repairs,
   Rows,
   RowsQuery,
   Run,
@@ -31,6 +34,9 @@ import type {
   Session,
   Settings,
   SettingsUpdate,
+  Trash,
+  TrashItem,
+  VerifyRequest,
 } from "./types";
 
 const TOKEN_KEY = "dccd-token";
@@ -101,6 +107,32 @@ export class Client {
   fillGaps = (id: string): Promise<RunStarted> =>
     this.#json("POST", `datasets/${segment(id)}/fill`);
 
+  repair = async (datasets: string[] | null = null): Promise<Repairs["repairs"]> =>
+    (await this.#json<Repairs>("POST", "repair", { body: { datasets } })).repairs;
+
+  verify = (request: VerifyRequest): Promise<RunStarted> =>
+    this.#json("POST", "verify", { body: request });
+
+  check = (id: string): Promise<RunStarted> =>
+    this.#json("POST", `datasets/${segment(id)}/check`, { body: {} });
+
+  audit = (id: string): Promise<RunStarted> =>
+    this.#json("POST", `datasets/${segment(id)}/audit`, { body: {} });
+
+  async certificate(id: string): Promise<Blob> {
+    const response = await this.#fetch("GET", `datasets/${segment(id)}/certificate`, {});
+    return response.blob();
+  }
+
+  delete = (id: string): Promise<TrashItem> => this.#json("DELETE", `datasets/${segment(id)}`);
+
+  trash = async (): Promise<TrashItem[]> => (await this.#json<Trash>("GET", "trash")).items;
+
+  restore = (entry: string): Promise<TrashItem> =>
+    this.#json("POST", `trash/${segment(entry)}/restore`);
+
+  emptyTrash = async (): Promise<TrashItem[]> => (await this.#json<Trash>("DELETE", "trash")).items;
+
   rows = (id: string, query: RowsQuery, signal?: AbortSignal): Promise<Rows> =>
     this.#json("GET", `datasets/${segment(id)}/rows`, { query, signal });
 
@@ -118,6 +150,17 @@ export class Client {
 
   chooseFolder = (title: string): Promise<FolderChoice> =>
     this.#json("POST", "dialog/folder", { body: { title } });
+
+  moveFolder = (handle: string): Promise<RunStarted> =>
+    this.#json("POST", "folder/move", { body: { folder_handle: handle } });
+
+  switchFolder = (): Promise<Done> => this.#json("POST", "folder/switch");
+
+  adoptPlan = (handle: string): Promise<AdoptPlan> =>
+    this.#json("POST", "adopt/plan", { body: { folder_handle: handle } });
+
+  adopt = (handle: string): Promise<RunStarted> =>
+    this.#json("POST", "adopt", { body: { folder_handle: handle } });
 
   settings = (): Promise<Settings> => this.#json("GET", "config");
 

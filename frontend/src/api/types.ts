@@ -162,7 +162,7 @@ export interface DatasetDetail {
   snippets: Snippet[];
 }
 
-/** One period file: its name under the dataset's folder, and what it holds. */
+/** One period file: its name under the dataset's folder, what it holds, and the hash of its rows. */
 export interface DatasetFile {
   name: string;
   period: string;
@@ -170,6 +170,7 @@ export interface DatasetFile {
   end_ms: number;
   rows: number;
   size_bytes: number;
+  sha256: string;
 }
 
 /** A dataset's id. */

@@ -2,6 +2,7 @@
 
 import type { DataType, Run, RunState } from "../api/types";
 import { DATA_TYPE_NAMES } from "./collect";
+import { plural } from "./format";
 
 interface Named {
   data_type: DataType | null;
@@ -29,6 +30,11 @@ export const STATE_NAMES: Record<RunState, string> = {
 const OPERATION_NAMES: Record<string, string> = {
   backfill: "Download",
   export: "Export",
+  verify: "Verify",
+  check: "Check",
+  audit: "Audit",
+  adopt: "Take over",
+  move: "Move",
 };
 
 export function operationName(operation: string): string {
@@ -51,6 +57,25 @@ export function superseded(runs: readonly Run[]): ReadonlySet<string> {
   return older;
 }
 
+const WRITING: readonly string[] = ["backfill", "export", "adopt"];
+
+/** Whether a run's count of rows says what it did; the others only look, or move whole files. */
+export function countsRows({ operation }: Run): boolean {
+  return WRITING.includes(operation);
+}
+
+/** What a run is about where it names no symbol: datasets, a folder. */
+export function runSubject({ params }: Run): string {
+  const { datasets, folder } = params;
+  if (Array.isArray(datasets)) {
+    const [first] = datasets;
+    return datasets.length === 1 && typeof first === "string"
+      ? first
+      : plural(datasets.length, "dataset");
+  }
+  return typeof folder === "string" ? folder : "";
+}
+
 /** Share of the work done, or null while the whole is not known. */
 export function runShare(run: Run): number | null {
   const { done, total } = run.progress ?? { done: 0, total: null };
@@ -61,4 +86,19 @@ export function runShare(run: Run): number | null {
 export function secondsLeft({ progress }: Run): number | null {
   if (!progress?.rows_per_s || progress.waiting !== null) return null;
   return progress.eta_s;
+}
+
+/** Whether no exchange gives its past: what is deleted of it is gone. */
+export function isUnrepeatable(type: DataType): boolean {
+  return type === "orderbook" || type === "book_updates";
+}
+
+/** A dataset's id in words, for what is not in the library: "BTC/USDT candles 1h" of `…:BTC-USDT:ohlc:1h`. */
+export function datasetWords(id: string): string {
+  const [exchange, symbol, type = "", detail] = id.split(":");
+  if (exchange === undefined || symbol === undefined || !Object.hasOwn(DATA_TYPE_NAMES, type))
+    return id;
+  const data_type = type as DataType;
+  const name = `${symbol.replace("-", "/").replace("_", ":")} ${DATA_TYPE_NAMES[data_type]}`;
+  return `${name}${detail === undefined ? "" : ` ${detail}`}, ${exchange}`;
 }

@@ -1,7 +1,8 @@
 /** What buttons, keys and the palette do alike. */
 
 import { api } from "../api/client";
-import type { Run } from "../api/types";
+import type { BackfillRequest, Dataset, Run, RunStarted } from "../api/types";
+import { isUnrepeatable, kindName } from "../lib/names";
 import { live } from "./live.svelte";
 import { route } from "./route.svelte";
 import { attempt, toasts } from "./toasts.svelte";
@@ -26,9 +27,63 @@ export function againRun(run: Run): void {
 
 /** Settles when its run is known. */
 export async function fillGaps(dataset: string): Promise<void> {
-  const { run_id, status } = await api.fillGaps(dataset);
+  await told(await api.fillGaps(dataset), "Fetching what is missing.");
+}
+
+/** The same for one gap. */
+export async function fillGap(request: BackfillRequest): Promise<void> {
+  await told(await api.startBackfill(request), "Fetching this gap.");
+}
+
+/** Read datasets again, all without a list; with `mend` what is damaged is put aside. */
+export function verify(datasets: string[] | null, mend = false): void {
+  attempt(async () =>
+    told(
+      await api.verify({ datasets, mend }),
+      mend ? "Putting damaged files aside." : "Reading every byte again.",
+    ),
+  );
+}
+
+export function check(dataset: string): void {
+  attempt(async () => told(await api.check(dataset), "Comparing with the exchange."));
+}
+
+export function audit(dataset: string): void {
+  attempt(async () => told(await api.audit(dataset), "Comparing with the stored trades."));
+}
+
+export function saveCertificate({ id }: Dataset): void {
+  attempt(async () =>
+    saveBlob(await api.certificate(id), `${id.replaceAll(":", "_")}.certificate.json`),
+  );
+}
+
+/** To the trash, with a way back. */
+export function deleteDataset(dataset: Dataset): void {
+  attempt(async () => {
+    const item = await api.delete(dataset.id);
+    if (route.page === "library" && route.item === dataset.id) route.go("library");
+    await live.refreshInventory();
+    const once = isUnrepeatable(dataset.data_type) ? " It can never be fetched again." : "";
+    toasts.done(`${dataset.symbol} ${kindName(dataset)} is in the trash.${once}`, {
+      label: "Undo",
+      run: () => restore(item.id),
+    });
+  });
+}
+
+export function restore(entry: string, then: () => Promise<void> = () => Promise.resolve()): void {
+  attempt(async () => {
+    const { dataset } = await api.restore(entry);
+    await Promise.all([live.refreshInventory(), then()]);
+    toasts.done("It is back.", { label: "Show", run: () => route.go("library", dataset) });
+  });
+}
+
+async function told({ run_id, status }: RunStarted, begun: string): Promise<void> {
   await live.follow(run_id);
-  toasts.done(status === "started" ? "Fetching what is missing." : "This is running already.", {
+  toasts.done(status === "started" ? begun : "This is running already.", {
     label: "Show",
     run: () => route.go("runs", run_id),
   });

@@ -17,6 +17,7 @@ import type {
 import { isActive } from "../lib/names";
 
 const HEALTH_EVERY_MS = 10_000;
+const RECOVERING_EVERY_MS = 500;
 const INVENTORY_PAUSE_MS = 1000;
 const RUNS_PAGE = 100;
 const LOG_LINES_MAX = 1000;
@@ -43,6 +44,8 @@ class Live {
 
   #stream: EventStream | null = null;
   #inventoryTimer: ReturnType<typeof setTimeout> | null = null;
+  #recoveringTimer: ReturnType<typeof setTimeout> | null = null;
+  readonly #waiting = new Map<string, (run: Run) => void>();
   #cut = false;
 
   async start(): Promise<void> {
@@ -81,7 +84,20 @@ class Live {
   }
 
   async refreshHealth(): Promise<void> {
+    const before = this.health;
     this.health = await api.health();
+    if (this.health.recovering !== null) this.#healthSoon();
+    // What a start has found is known once it is over.
+    else if (before !== null && before.recovering !== null) this.#inventorySoon();
+  }
+
+  /** A start's recovery goes on without events; it is watched more closely than all else. */
+  #healthSoon(): void {
+    if (this.#recoveringTimer !== null) return;
+    this.#recoveringTimer = setTimeout(() => {
+      this.#recoveringTimer = null;
+      void this.#guard(this.refreshHealth());
+    }, RECOVERING_EVERY_MS);
   }
 
   /** A page that lists what is held was opened. */
@@ -97,7 +113,7 @@ class Live {
     const oldest = this.runList.at(-1);
     if (!this.moreRuns || oldest === undefined) return;
     const page = await api.runs({ limit: RUNS_PAGE, before: oldest.run_id });
-    for (const run of page) this.runs.set(run.run_id, run);
+    for (const run of page) this.#put(run);
     this.moreRuns = page.length === RUNS_PAGE;
   }
 
@@ -108,7 +124,7 @@ class Live {
       this.refreshInventory(),
     ]);
     if (this.runs.size === 0) this.moreRuns = runs.length === RUNS_PAGE;
-    for (const run of runs) this.runs.set(run.run_id, run);
+    for (const run of runs) this.#put(run);
   }
 
   readonly #onOpen = (open: boolean): void => {
@@ -154,7 +170,7 @@ class Live {
   }
 
   #onStatus({ run }: StatusEvent): void {
-    this.runs.set(run.run_id, run);
+    this.#put(run);
     if (!isActive(run)) {
       this.#inventorySoon();
       void this.#guard(this.refreshHealth());
@@ -174,7 +190,22 @@ class Live {
   async #fetchRun(runId: string): Promise<void> {
     const run = await api.run(runId);
     // What an event has said meanwhile is newer.
-    if (!this.runs.has(runId)) this.runs.set(runId, run);
+    if (!this.runs.has(runId)) this.#put(run);
+  }
+
+  /** A run as it ended. */
+  async ended(runId: string): Promise<Run> {
+    await this.follow(runId);
+    const run = this.runs.get(runId);
+    if (run !== undefined && !isActive(run)) return run;
+    return new Promise((resolve) => this.#waiting.set(runId, resolve));
+  }
+
+  #put(run: Run): void {
+    this.runs.set(run.run_id, run);
+    if (isActive(run)) return;
+    this.#waiting.get(run.run_id)?.(run);
+    this.#waiting.delete(run.run_id);
   }
 
   #inventorySoon(): void {
@@ -189,6 +220,7 @@ class Live {
   async #guard(work: Promise<void>): Promise<void> {
     try {
       await work;
+      if (!this.#cut) this.connected = true;
     } catch (thrown) {
       const error = asApiError(thrown);
       if (error.isSignedOut) {

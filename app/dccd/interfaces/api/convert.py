@@ -121,6 +121,7 @@ def file_item(info: FileInfo) -> models.DatasetFile:
         end_ms=to_ms(info.period.interval.end_ns),
         rows=info.rows,
         size_bytes=info.size_bytes,
+        sha256=info.sha256,
     )
 
 

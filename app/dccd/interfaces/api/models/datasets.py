@@ -68,7 +68,10 @@ class Inventory(Answer):
 
 
 class DatasetFile(Answer):
-    """One period file: its name under the dataset's folder, and what it holds."""
+    """One period file: its name under the dataset's folder, what it holds, and the hash of its rows.
+
+    `sha256` is of the file without its footer, which holds it; a certificate has that of the whole file.
+    """
 
     name: str
     period: str
@@ -76,6 +79,7 @@ class DatasetFile(Answer):
     end_ms: int
     rows: int
     size_bytes: int
+    sha256: str
 
 
 class Snippet(Answer):

@@ -1,0 +1,245 @@
+/** What runs found out, read from the JSON that is kept with them: missing members read as nothing. */
+
+import type { JsonValue } from "../api/types";
+import { formatExact } from "./format";
+
+type Json = Record<string, JsonValue>;
+
+export interface Finding {
+  severity: "error" | "warning";
+  file: string;
+  text: string;
+  advice: string;
+  mendable: boolean;
+  mended: boolean;
+}
+
+export interface Verified {
+  dataset: string;
+  files: number;
+  rows: number;
+  size_bytes: number;
+  errors: number;
+  warnings: number;
+  problems: Finding[];
+  /** Why it could not be read to its end. */
+  failure: string | null;
+}
+
+export interface Verification {
+  datasets: Verified[];
+  rows: number;
+  errors: number;
+  warnings: number;
+  sound: boolean;
+}
+
+/** One value on two sides, as text; null where a side has none. */
+export interface Difference {
+  ts: string;
+  id: string | null;
+  verdict: string;
+  field: string;
+  stored: string | null;
+  other: string | null;
+}
+
+export interface Stretch {
+  start_ms: number;
+  end_ms: number;
+  rows: number;
+  why: string;
+}
+
+export interface Comparison {
+  passed: boolean;
+  windows: Stretch[];
+  skipped: Stretch[];
+  /** What was counted, in the order in which it is told. */
+  counts: [string, number][];
+  differences: Difference[];
+}
+
+export interface Adopted {
+  dataset: string;
+  place: string;
+  rows_read: number;
+  rows_stored: number;
+  rows_same: number;
+  rows_differing: number;
+  left_out: [string, number][];
+  gap_count: number;
+  notes: string[];
+}
+
+export interface Adoption {
+  folder: string;
+  datasets: Adopted[];
+  not_taken: { place: string; reason: string }[];
+  not_taken_count: number;
+}
+
+export interface Moved {
+  folder: string;
+  copied_bytes: number;
+}
+
+export function verification(result: Json): Verification {
+  return {
+    datasets: records(result["datasets"]).map((it) => ({
+      dataset: text(it["dataset"]),
+      files: count(it["files"]),
+      rows: count(it["rows"]),
+      size_bytes: count(it["size_bytes"]),
+      errors: count(it["errors"]),
+      warnings: count(it["warnings"]),
+      problems: records(it["problems"]).map(finding),
+      failure: maybeText(it["failure"]),
+    })),
+    rows: count(result["rows"]),
+    errors: count(result["errors"]),
+    warnings: count(result["warnings"]),
+    sound: result["sound"] === true,
+  };
+}
+
+/** The datasets with damage that the program can put aside, and has not. */
+export function mendable({ datasets }: Verification): string[] {
+  return datasets
+    .filter((it) => it.problems.some((problem) => problem.mendable && !problem.mended))
+    .map((it) => it.dataset);
+}
+
+export function checked(result: Json): Comparison {
+  return {
+    passed: result["passed"] === true,
+    windows: records(result["windows"]).map(stretch),
+    skipped: records(result["skipped"]).map(stretch),
+    counts: [
+      ["Rows compared", count(result["rows"])],
+      ["Equal", count(result["equal"])],
+      ["Differ", count(result["differing"])],
+      ["Stored only", count(result["stored_only"])],
+      ["At the exchange only", count(result["exchange_only"])],
+      ["Differed once only", count(result["unconfirmed"])],
+    ],
+    differences: records(result["differences"]).flatMap((it) => {
+      const head = { ts: text(it["ts"]), id: maybeText(it["id"]), verdict: text(it["verdict"]) };
+      return Object.entries(record(it["fields"])).map(([field, pair]) => {
+        const [stored = null, other = null] = Array.isArray(pair) ? pair : [];
+        return { ...head, field, stored: shown(stored), other: shown(other) };
+      });
+    }),
+  };
+}
+
+export function audited(result: Json): Comparison {
+  const ranges = Array.isArray(result["ranges"]) ? result["ranges"] : [];
+  return {
+    passed: result["passed"] === true,
+    windows: ranges.map((it) => {
+      const [start, end] = Array.isArray(it) ? it : [];
+      return { start_ms: count(start), end_ms: count(end), rows: 0, why: "" };
+    }),
+    skipped: [],
+    counts: [
+      ["Equal", count(result["equal"])],
+      ["Differ", count(result["differing"])],
+      ["Made from trades only", count(result["derived_only"])],
+      ["Stored only", count(result["stored_only"])],
+      ["Empty on both sides", count(result["without_trades"])],
+    ],
+    differences: records(result["differences"]).map((it) => ({
+      ts: text(it["ts"]),
+      id: null,
+      verdict: maybeText(it["field"]) !== null ? "differs" : oneSided(it),
+      field: maybeText(it["field"]) ?? "volume",
+      stored: shown(it["stored"]),
+      other: shown(it["derived"]),
+    })),
+  };
+}
+
+export function adoption(result: Json): Adoption {
+  const not_taken = records(result["not_taken"]).map((it) => ({
+    place: text(it["place"]),
+    reason: text(it["reason"]),
+  }));
+  return {
+    folder: text(result["folder"]),
+    datasets: records(result["datasets"]).map((it) => ({
+      dataset: text(it["dataset"]),
+      place: text(it["place"]),
+      rows_read: count(it["rows_read"]),
+      rows_stored: count(it["rows_stored"]),
+      rows_same: count(it["rows_same"]),
+      rows_differing: count(it["rows_differing"]),
+      left_out: Object.entries(record(it["rows_left_out"])).map(([why, rows]) => [
+        why,
+        count(rows),
+      ]),
+      gap_count: count(it["gap_count"]),
+      notes: texts(it["notes"]),
+    })),
+    not_taken,
+    not_taken_count: Math.max(not_taken.length, count(result["not_taken_count"])),
+  };
+}
+
+export function moved(result: Json): Moved {
+  return { folder: text(result["folder"]), copied_bytes: count(result["copied_bytes"]) };
+}
+
+function finding(it: Json): Finding {
+  return {
+    severity: it["severity"] === "warning" ? "warning" : "error",
+    file: text(it["file"]),
+    text: text(it["text"]),
+    advice: text(it["advice"]),
+    mendable: it["mendable"] === true,
+    mended: it["mended"] === true,
+  };
+}
+
+function stretch(it: Json): Stretch {
+  return {
+    start_ms: count(it["start_ms"]),
+    end_ms: count(it["end_ms"]),
+    rows: count(it["rows"]),
+    why: text(it["why"]),
+  };
+}
+
+function oneSided(it: Json): string {
+  return shown(it["stored"]) === null ? "made from trades only" : "stored only";
+}
+
+function record(value: JsonValue | undefined): Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+}
+
+function records(value: JsonValue | undefined): Json[] {
+  return Array.isArray(value) ? value.map(record) : [];
+}
+
+function texts(value: JsonValue | undefined): string[] {
+  return Array.isArray(value) ? value.map(text) : [];
+}
+
+function text(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
+function maybeText(value: JsonValue | undefined): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+function count(value: JsonValue | undefined): number {
+  return typeof value === "number" ? value : 0;
+}
+
+function shown(value: JsonValue | undefined): string | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value === "number") return formatExact(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

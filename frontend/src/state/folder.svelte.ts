@@ -1,0 +1,99 @@
+/** The data folder: chosen with the window's dialog, moved, and changed over when all is copied. */
+
+import { api } from "../api/client";
+import { asApiError } from "../api/errors";
+import type { AdoptPlan, Run } from "../api/types";
+import { isUnfinishedMove } from "../lib/move";
+import { live } from "./live.svelte";
+import { route } from "./route.svelte";
+import { toasts } from "./toasts.svelte";
+
+/** A folder that was chosen; the handle stands for it. */
+interface Chosen {
+  handle: string;
+  name: string;
+}
+
+class Folder {
+  /** Where to move the data, to be confirmed. */
+  target = $state.raw<Chosen | null>(null);
+  /** What there is to take over, to be confirmed. */
+  plan = $state.raw<(Chosen & { plan: AdoptPlan }) | null>(null);
+  /** What has no dialog in a browser, and the command that does it there. */
+  commandInstead = $state<string | null>(null);
+  /** Waits for the dialog, for the plan, or for the change. */
+  busy = $state("");
+
+  readonly moving = $derived(live.running.find((run) => run.operation === "move") ?? null);
+  /** A move whose copy is made and whose change is not: refused, or its page was closed. */
+  readonly unfinished = $derived.by((): Run | null => {
+    const last = live.runList.find((run) => run.operation === "move");
+    return this.#switching || last === undefined || live.health === null
+      ? null
+      : isUnfinishedMove(last, live.health, Date.now())
+        ? last
+        : null;
+  });
+  #switching = $state(false);
+
+  async askMove(): Promise<void> {
+    this.target = await this.#choose("Folder to move your data to", "dccd move FOLDER");
+  }
+
+  async askAdopt(): Promise<void> {
+    const chosen = await this.#choose("Data folder of dccd 3", "dccd adopt FOLDER");
+    if (chosen === null) return;
+    this.busy = "Looking at what is there…";
+    try {
+      this.plan = { ...chosen, plan: await api.adoptPlan(chosen.handle) };
+    } finally {
+      this.busy = "";
+    }
+  }
+
+  /** Copies, as a run; when that has succeeded, the program goes on there. */
+  async move({ handle }: Chosen): Promise<void> {
+    this.target = null;
+    const { run_id } = await api.moveFolder(handle);
+    const run = await live.ended(run_id);
+    if (run.state === "succeeded") await this.switch();
+  }
+
+  async switch(): Promise<void> {
+    this.#switching = true;
+    this.busy = "Changing over…";
+    try {
+      await api.switchFolder();
+      await live.refreshHealth();
+      toasts.done(`The data is in ${live.health?.data_path ?? "the new folder"} now.`);
+      await live.refreshInventory();
+    } finally {
+      this.busy = "";
+      this.#switching = false;
+    }
+  }
+
+  async adopt({ handle }: Chosen): Promise<void> {
+    this.plan = null;
+    const { run_id } = await api.adopt(handle);
+    await live.follow(run_id);
+    route.go("runs", run_id);
+  }
+
+  async #choose(title: string, command: string): Promise<Chosen | null> {
+    this.commandInstead = null;
+    this.busy = "Choose a folder…";
+    try {
+      const { handle, name } = await api.chooseFolder(title);
+      return handle === null ? null : { handle, name: name ?? "" };
+    } catch (thrown) {
+      if (asApiError(thrown).code !== "not_offered") throw thrown;
+      this.commandInstead = command;
+      return null;
+    } finally {
+      this.busy = "";
+    }
+  }
+}
+
+export const folder = new Folder();
