@@ -12,7 +12,7 @@ from typing import Any
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import DAY_NS
-from dccd.storage.catalog import FILE_NAME
+from dccd.storage.catalog_db import FILE_NAME
 from dccd.storage.store import Store
 
 START = 1_577_836_800_000_000_000  # 2020-01-01

@@ -1,4 +1,4 @@
-"""How soon the program answers, and how soon all is recovered, beside a large journal: ``-m tests.bench.recovery``.
+"""How soon the program answers and has recovered, beside a large journal: ``python -m tests.bench.recovery``.
 
 Makes a data folder with journals that no file has, starts ``dccd serve`` on it, and asks it how it is.
 """

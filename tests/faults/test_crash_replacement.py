@@ -30,7 +30,8 @@ def live(disk: SimDisk) -> list[str]:
     store = None
     try:
         store = Store.open(FOLDER, fs=disk)
-        store.add_doubt(BARS, *DOUBTED, GapCause.DIFFERS)
+        (doubted,) = DOUBTED
+        store.add_doubt(BARS, doubted, GapCause.DIFFERS)
         acknowledged.append("doubt")
         log = store.begin_backfill(BARS, "run", source="test")
         log.append(bars(-3, 0, NEW), minutes(-3, 0), None)
@@ -53,7 +54,7 @@ def judge(disk: SimDisk, acknowledged: list[str]) -> str:
     store = Store.open(FOLDER, fs=disk)
     found = []
     for _ in range(2):
-        rows = {
+        rows: dict[float, Any] = {
             (ts.as_py().timestamp() * 10**9 - EDGE) // (60 * 10**9): value
             for batch in store.read(BARS)
             for ts, value in zip(batch["ts"], batch["open"].to_pylist(), strict=True)

@@ -1,4 +1,4 @@
-"""A flipped bit or a cut in a journal costs the page that it is in and no other; the time of that is a gap."""
+"""A flipped bit or a cut in a journal costs the page that it is in and no other; its time is a gap."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import random
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def covered(first: int, count: int = ROWS) -> IntervalSet:
     return IntervalSet.of(START + first * MINUTE_NS, START + (first + count) * MINUTE_NS)
 
 
-def page(dataset: DatasetId, first: int) -> dict[str, list[object]]:
+def page(dataset: DatasetId, first: int) -> dict[str, list[Any]]:
     times = [START + minute * MINUTE_NS for minute in range(first, first + ROWS)]
     values = [float(minute) for minute in range(first, first + ROWS)]
     names = ("open", "high", "low", "close", "volume") if dataset == BARS else ("rate",)

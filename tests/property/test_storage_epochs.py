@@ -60,7 +60,7 @@ def test_of_each_instant_the_greatest_epoch_counts(
 
 
 def unit(rows: pa.Table, observation: object, epoch: int = 0, replaced: Replaced = Replaced()) -> Unit:  # noqa: B008 - immutable
-    times = rows["ts"].cast(pa.int64()).to_pylist() or [0]
+    times: list[Any] = rows["ts"].cast(pa.int64()).to_pylist() or [0]
     load = partial(pa.concat_tables, [rows])
     return Unit(min(times), max(times), rows.num_rows, load, observation, epoch, replaced)
 
@@ -86,7 +86,8 @@ def test_replacing_is_deleting_and_inserting_whatever_is_published_when(
 ) -> None:
     dataset = DATASETS[name]
     empty = table(dataset, [])
-    expected, frames, known = empty, [], 0
+    expected, known = empty, 0
+    frames: list[Unit] = []
     file: Unit | None = None
     published = 0
     size = data.draw(st.sampled_from([1, 1000]), "rows of a slice")
@@ -144,11 +145,9 @@ def test_a_session_counts_equal_trades_through_pages_and_publications(data: st.D
     expected = sessions["one"] | sessions["two"]  # of two counts the greater
     for units in ([*([file] if file else []), *frames[published:]], frames):
         found = rows_of("trades", data.draw(st.permutations(units)), 1000)
+        times_us: list[Any] = found["ts"].cast(pa.int64()).to_pylist()
         times = [
-            us * 1000 + (ns or 0)
-            for us, ns in zip(
-                found["ts"].cast(pa.int64()).to_pylist(), found["ts_sub_ns"].to_pylist(), strict=True
-            )
+            us * 1000 + (ns or 0) for us, ns in zip(times_us, found["ts_sub_ns"].to_pylist(), strict=True)
         ]
         assert Counter(zip(times, found["price"].to_pylist(), strict=True)) == expected
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from dccd.application.jobs import JobRun, RunState
@@ -173,7 +174,7 @@ async def test_derived_bars_are_the_exchanges_own_to_the_last_digit_of_prices_an
     expected = {ts_ns: bar for ts_ns, bar in as_the_exchange_would(recorded).items() if bar["volume"]}
     assert run.rows_written == len(expected)
     for batch in service.read(BARS):
-        times: list[Any] = batch["ts"].cast("int64").to_pylist()
+        times: list[Any] = batch["ts"].cast(pa.int64()).to_pylist()
         for time_us, row in zip(times, batch.to_pylist(), strict=True):
             theirs = expected[time_us * 1_000]
             for name in ("open", "high", "low", "close"):

@@ -54,7 +54,7 @@ async def test_what_was_fetched_well_is_equal_in_every_window(
     assert result.passed
     assert result.evidence is Evidence.RECORDED
     assert (result.rows, result.equal) == (2_000, 2_000)
-    assert result.differences == result.doubted == []
+    assert (result.differences, result.doubted) == ([], [])
     assert exchange.count(KLINES) - before == 4
     spans = [(window.start_ms, window.end_ms) for window in result.windows]
     assert spans[-1][1] == NOW_NS // (1_000 * 3_600_000_000) * 3_600_000  # the newest closed bar is in one
@@ -114,7 +114,7 @@ async def test_trades_are_compared_by_id(service: Service) -> None:
     asked = {"exchange": "binance", "symbol": "BTC/USDT", "data_type": "trades"}
     await fetched(service, BackfillRequest.model_validate({**asked, "start": "2024-03-01T11:30"}))
     ids: list[int] = [
-        n for batch in service.read(TRADES, columns=["tid_num"]) for n in batch["tid_num"].to_pylist()
+        row["tid_num"] for batch in service.read(TRADES, columns=["tid_num"]) for row in batch.to_pylist()
     ]
     ts_ns = parse_time("2024-03-01T12:00:00.5")
     spoil(service, TRADES, ts=[ts_ns], price=[1.0], amount=[1.0], side=["buy"], tid_num=[max(ids) + 10**9])

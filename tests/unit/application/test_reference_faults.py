@@ -131,7 +131,7 @@ async def test_reference_fault_11_reading_what_is_not_stored_creates_nothing(
     before = tree()
     with pytest.raises(UnknownDataset, match="ETH-USDT"):
         list(service.read(unknown))
-    for asking in (service.info, service.gaps, service.chart, service.fill_gaps):
+    for asking in (service.info, service.gaps, service.chart, service.mending.fill_gaps):
         with pytest.raises(UnknownDataset):
             await asking(unknown)
     with pytest.raises(UnknownDataset):

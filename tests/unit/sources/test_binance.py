@@ -101,6 +101,7 @@ def test_trades(market: Market, line_of_ids: str, line_at: str) -> None:
     history = BINANCE.history[DataType.TRADES]
     assert isinstance(history, ById)
     assert line(history.request(target(market), 7, history.rows)) == line_of_ids
+    assert history.request_at is not None
     assert line(history.request_at(target(market), START_NS, START_NS + S_NS, 1)) == line_at
     assert [name for name, _ in history.latest(target(market)).query] == ["symbol", "limit"]
     assert history.window_s < 3600

@@ -6,6 +6,7 @@ import errno
 import json
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def append(store: Store, times: Any) -> None:
 
 
 def prices(store: Store) -> list[float]:
-    return [price for batch in store.read(TRADES) for price in batch["price"].to_pylist()]
+    return [row["price"] for batch in store.read(TRADES) for row in batch.to_pylist()]
 
 
 def kept(store: Store) -> list[dict[str, Any]]:
@@ -136,6 +137,10 @@ def test_columns_of_different_lengths_are_refused(store: Store) -> None:
         log.append({**page([NOW, 0]), "price": [1.0]}, SPAN, None)
 
 
+def is_full_at(step: str, _call: int, name: str) -> OSError | None:
+    return OSError(errno.ENOSPC, "full") if name.startswith(step) else None
+
+
 def test_bad_rows_are_durable_before_the_page_is_taken_or_the_page_is_not() -> None:
     disk = SimDisk()
     folder = Path("/data")
@@ -143,9 +148,7 @@ def test_bad_rows_are_durable_before_the_page_is_taken_or_the_page_is_not() -> N
     log = store.begin_backfill(TRADES, "run", source="bitfinex")
     log.append(page([NOW - 3, 0]), SPAN, None)
     for step in ("append", "sync file"):
-        disk.fail = lambda _call, name, step=step: (
-            OSError(errno.ENOSPC, "full") if name.startswith(step) else None
-        )
+        disk.fail = partial(is_full_at, step)
         with pytest.raises(DiskFull):
             log.append(page([NOW - 2, 1]), SPAN, None)
         assert prices(store) == [0.0]

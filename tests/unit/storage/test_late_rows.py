@@ -66,7 +66,8 @@ def minutes(store: Store, dataset: DatasetId) -> list[int]:
     scanned = pa.concat_tables([pq.read_table(path) for path in snapshot(store.data_path, dataset)])
     assert pa.Table.from_batches(tables, scanned.schema).equals(scanned)
     assert set(scanned["ts_sub_ns"].to_pylist()) == {100}
-    return [(us * 1000 - FEB) // MINUTE_NS for us in scanned["ts"].cast(pa.int64()).to_pylist()]
+    times_us: list[Any] = scanned["ts"].cast(pa.int64()).to_pylist()
+    return [(us * 1000 - FEB) // MINUTE_NS for us in times_us]
 
 
 @pytest.mark.parametrize("data_type", DATASETS)

@@ -56,7 +56,7 @@ def test_a_share_is_known_by_its_mount(
 
 
 def test_macos_says_it_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mounts.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(subprocess, "run", lambda *_a, **_k: SimpleNamespace(stdout=MOUNT))
     assert network_share(Path("/Volumes/my (data)/dccd")) == "smbfs"
     assert network_share(Path("/Users/me")) is None

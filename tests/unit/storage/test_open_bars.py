@@ -30,18 +30,22 @@ def store(data_path: Path) -> Iterator[Store]:
 
 def append(store: Store, minutes: list[int], value: float, *, closed: bool = False) -> None:
     log = store.stream_log()
-    columns = {"ts": [FEB + n * MINUTE_NS for n in minutes], **dict.fromkeys(NAMES, [value] * len(minutes))}
+    columns: dict[str, list[Any]] = {"ts": [FEB + n * MINUTE_NS for n in minutes]}
+    columns |= dict.fromkeys(NAMES, [value] * len(minutes))
     covered = IntervalSet((FEB + n * MINUTE_NS, FEB + (n + 1) * MINUTE_NS) for n in minutes if closed)
     log.append(BARS, columns, covered, source="binance", observation="one", provisional=not closed)
     log.flush()
 
 
-def bars(store: Store, *bounds: int, **options: Any) -> list[tuple[int, float]]:
-    found: list[tuple[int, float]] = []
-    for batch in store.read(BARS, *(FEB + n * MINUTE_NS for n in bounds), **options):
-        minutes = [round((ts.as_py().timestamp() - FEB / 1e9) / 60) for ts in batch["ts"]]
-        found += zip(minutes, batch["open"].to_pylist(), strict=True)
-    return found
+def bars(
+    store: Store, first: int | None = None, last: int | None = None, **options: Any
+) -> list[tuple[int, float]]:
+    start_ns, end_ns = (None if n is None else FEB + n * MINUTE_NS for n in (first, last))
+    return [
+        (round((row["ts"].timestamp() - FEB / 1e9) / 60), row["open"])
+        for batch in store.read(BARS, start_ns, end_ns, **options)
+        for row in batch.to_pylist()
+    ]
 
 
 def test_the_newest_state_of_a_bar_counts_until_it_is_closed(store: Store) -> None:
@@ -83,7 +87,7 @@ def test_a_journal_with_nothing_but_open_bars_goes(store: Store) -> None:
 
 def test_after_a_restart_open_bars_are_of_the_past(store: Store, data_path: Path) -> None:
     journal = store.new_journal(publishes_itself=False)
-    columns = {"ts": [FEB], **{name: [1.0] for name in NAMES}}
+    columns: dict[str, list[Any]] = {"ts": [FEB], **{name: [1.0] for name in NAMES}}
     store.unpublished.add(journal.append(BARS, to_batch(BARS, columns), IntervalSet(), provisional=True))
     assert bars(store, provisional=True) == [(0, 1.0)]
     store.close()

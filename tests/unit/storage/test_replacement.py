@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,10 @@ def test_an_old_journal_that_comes_back_brings_nothing_back(store: Store) -> Non
     again.close()
 
 
+def fails_at(at: str, _call: int, name: str) -> OSError | None:
+    return OSError(errno.EIO, "injected") if name.startswith(at) else None
+
+
 def test_a_doubt_stands_until_the_file_is_written() -> None:
     disk = SimDisk()
     store = Store.open(Path("/data"), fs=disk)
@@ -166,9 +171,7 @@ def test_a_doubt_stands_until_the_file_is_written() -> None:
     log.append(bars(range(3), 1.0), span(0, 3), None)
     log.sync()
     for call in ("replace", "append", "sync file"):
-        disk.fail = lambda _call, name, call=call: (
-            OSError(errno.EIO, "injected") if name.startswith(call) else None
-        )
+        disk.fail = partial(fails_at, call)
         with pytest.raises(StorageError):
             store.publish()
         assert store.doubted(BARS) == span(0, 3), call

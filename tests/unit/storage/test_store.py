@@ -145,8 +145,10 @@ def test_a_gap_is_put_down_to_what_is_known_of_it(store: Store) -> None:
         (55, 58, GapCause.DISK_FULL),
         (70, 80, GapCause.EXCHANGE_DOWN),  # not asked for
     ):
-        store.add_lost(BARS, *span(first, last), cause)
-    store.add_doubt(BARS, *span(45, 56), GapCause.DIFFERS)
+        (lost,) = span(first, last)
+        store.add_lost(BARS, lost, cause)
+    (doubted,) = span(45, 56)
+    store.add_doubt(BARS, doubted, GapCause.DIFFERS)
     assert [((gap.start_ns - FEB) // MINUTE_NS, gap.cause) for gap in store.gaps(BARS)] == [
         (45, "differs from the exchange"),
         (56, "the disk was full"),
