@@ -75,7 +75,7 @@ class Trash:
             ]
 
     def delete(self, dataset: DatasetId) -> TrashEntry:
-        """See :meth:`dccd.storage.store.Store.delete`."""
+        """See :meth:`dccd.storage.keeping.Keeping.delete`."""
         with self._mutex:
             self._publisher.publish(dataset)  # what is in journals only goes with the files
             with self._publisher.turn(dataset):
@@ -99,7 +99,7 @@ class Trash:
                 return manifest.entry
 
     def restore(self, entry_id: str) -> TrashEntry:
-        """See :meth:`dccd.storage.store.Store.restore`."""
+        """See :meth:`dccd.storage.keeping.Keeping.restore`."""
         with self._mutex:
             for found in self._look():
                 if found.folder.name != entry_id or found.manifest is None or found.state is State.EMPTIED:
@@ -113,7 +113,7 @@ class Trash:
         raise UnknownTrash(f"There is no {entry_id!r} in the trash; it was restored, or emptied.")
 
     def empty(self, before_ns: int | None) -> list[TrashEntry]:
-        """See :meth:`dccd.storage.store.Store.empty_trash`."""
+        """See :meth:`dccd.storage.keeping.Keeping.empty_trash`."""
         emptied: list[TrashEntry] = []
         with self._mutex, in_words("emptying the trash"):
             for found in self._look():

@@ -41,7 +41,7 @@ class Severity(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What :meth:`dccd.storage.store.Store.mend` does about it."""
+    """What :meth:`dccd.storage.keeping.Keeping.mend` does about it."""
 
     PUT_ASIDE = "put aside"  # the file is kept apart, and its time is a gap from then on
     FORGET = "forget"  # the file is gone: its time is a gap from then on
@@ -137,7 +137,7 @@ class Verifier:
         progress: Callable[[int, int], None] | None = None,
         stopped: Callable[[], bool] | None = None,
     ) -> VerifyReport:
-        """See :meth:`dccd.storage.store.Store.verify`."""
+        """See :meth:`dccd.storage.keeping.Keeping.verify`."""
         look = _Look(progress, stopped)
         problems: list[Finding] = []
         files = 0
@@ -152,7 +152,7 @@ class Verifier:
         return VerifyReport(dataset, files, look.rows, look.size_bytes, tuple(problems))
 
     def mend(self, dataset: DatasetId, finding: Finding) -> bool:
-        """See :meth:`dccd.storage.store.Store.mend`."""
+        """See :meth:`dccd.storage.keeping.Keeping.mend`."""
         if finding.period is None or finding.remedy is None:
             return False
         with self._publisher.turn(dataset):
