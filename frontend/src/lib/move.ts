@@ -1,16 +1,14 @@
 /** Moving the data folder: a run that copies, and then the change, which the window asks for. */
 
-import type { Health, Run } from "../api/types";
+import type { Run } from "../api/types";
 
 /** A move that has copied all and was not followed by the change; one before this start is forgotten. */
 export function isUnfinishedMove(
   { state, ended_ms, params }: Run,
-  { data_path, uptime_s }: Health,
-  now_ms: number,
+  data_path: string,
+  program_started_ms: number,
 ): boolean {
   return (
-    state === "succeeded" &&
-    params["folder"] !== data_path &&
-    (ended_ms ?? 0) > now_ms - uptime_s * 1000
+    state === "succeeded" && params["folder"] !== data_path && (ended_ms ?? 0) > program_started_ms
   );
 }

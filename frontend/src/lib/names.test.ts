@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Run, RunProgress } from "../api/types";
-import { secondsLeft, superseded } from "./names";
+import { datasetWords, runSubject, secondsLeft, superseded } from "./names";
 
 const RUN: Run = {
   run_id: "1",
@@ -57,4 +57,21 @@ test("a run that waits or stands still foresees no end", () => {
   const waiting = "Binance does not answer (timeout); trying again in 8 s";
   expect(secondsLeft({ ...RUN, progress: { ...PROGRESS, waiting } })).toBeNull();
   expect(secondsLeft(RUN)).toBeNull();
+});
+
+test("a dataset's id is said in words, and anything else as it is", () => {
+  expect(datasetWords("binance:BTC-USDT:ohlc:1h")).toBe("BTC/USDT Candles 1h, binance");
+  expect(datasetWords("binance:BTC-USDT_USDT:trades")).toBe("BTC/USDT:USDT Trades, binance");
+  expect(datasetWords("binance:BTC-USDT:toString")).toBe("binance:BTC-USDT:toString");
+  expect(datasetWords("binance:%E5%B8%81-USDT:trades")).toBe("币/USDT Trades, binance");
+  expect(datasetWords("binance:%ZZ-USDT:trades")).toBe("%ZZ/USDT Trades, binance");
+  expect(datasetWords("<b>")).toBe("<b>");
+});
+
+test("a run without a symbol names its datasets or its folder", () => {
+  const id = "binance:BTC-USDT:ohlc:1h";
+  expect(runSubject({ ...RUN, params: { datasets: [id] } })).toBe("BTC/USDT Candles 1h, binance");
+  expect(runSubject({ ...RUN, params: { datasets: [id, id] } })).toBe("2\u00a0datasets");
+  expect(runSubject({ ...RUN, params: { folder: "/new" } })).toBe("/new");
+  expect(runSubject(RUN)).toBe("");
 });

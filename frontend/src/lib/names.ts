@@ -70,7 +70,7 @@ export function runSubject({ params }: Run): string {
   if (Array.isArray(datasets)) {
     const [first] = datasets;
     return datasets.length === 1 && typeof first === "string"
-      ? first
+      ? datasetWords(first)
       : plural(datasets.length, "dataset");
   }
   return typeof folder === "string" ? folder : "";
@@ -99,6 +99,14 @@ export function datasetWords(id: string): string {
   if (exchange === undefined || symbol === undefined || !Object.hasOwn(DATA_TYPE_NAMES, type))
     return id;
   const data_type = type as DataType;
-  const name = `${symbol.replace("-", "/").replace("_", ":")} ${DATA_TYPE_NAMES[data_type]}`;
+  const name = `${decoded(symbol.replace("-", "/").replace("_", ":"))} ${DATA_TYPE_NAMES[data_type]}`;
   return `${name}${detail === undefined ? "" : ` ${detail}`}, ${exchange}`;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

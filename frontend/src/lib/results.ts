@@ -1,7 +1,7 @@
 /** What runs found out, read from the JSON that is kept with them: missing members read as nothing. */
 
 import type { JsonValue } from "../api/types";
-import { formatExact } from "./format";
+import { formatExact, plural } from "./format";
 
 type Json = Record<string, JsonValue>;
 
@@ -116,7 +116,7 @@ export function checked(result: Json): Comparison {
     windows: records(result["windows"]).map(stretch),
     skipped: records(result["skipped"]).map(stretch),
     counts: [
-      ["Rows compared", count(result["rows"])],
+      ["Rows", count(result["rows"])],
       ["Equal", count(result["equal"])],
       ["Differ", count(result["differing"])],
       ["Stored only", count(result["stored_only"])],
@@ -143,6 +143,10 @@ export function audited(result: Json): Comparison {
     }),
     skipped: [],
     counts: [
+      [
+        "Bars",
+        sum(result, ["equal", "differing", "derived_only", "stored_only", "without_trades"]),
+      ],
       ["Equal", count(result["equal"])],
       ["Differ", count(result["differing"])],
       ["Made from trades only", count(result["derived_only"])],
@@ -188,6 +192,25 @@ export function adoption(result: Json): Adoption {
 
 export function moved(result: Json): Moved {
   return { folder: text(result["folder"]), copied_bytes: count(result["copied_bytes"]) };
+}
+
+/** What a person who started it is told at its end. */
+export function outcome(operation: string, result: Json): string | null {
+  if (operation === "verify") {
+    const { sound, errors, datasets } = verification(result);
+    if (sound) return "Verified: all is as it was written.";
+    const mended = datasets.some((it) => it.problems.some((problem) => problem.mended));
+    if (mended) return "Damaged files are put aside; their time is a gap now.";
+    return errors > 0
+      ? `Verified: ${plural(errors, "error")} found.`
+      : "Not all could be read to the end.";
+  }
+  if (operation !== "check" && operation !== "audit") return null;
+  const { passed, differences } = operation === "check" ? checked(result) : audited(result);
+  if (passed) return "Compared: there is no difference.";
+  return differences.length > 0
+    ? "Compared: there are differences."
+    : "There was nothing to compare.";
 }
 
 function finding(it: Json): Finding {
@@ -236,6 +259,10 @@ function maybeText(value: JsonValue | undefined): string | null {
 
 function count(value: JsonValue | undefined): number {
   return typeof value === "number" ? value : 0;
+}
+
+function sum(result: Json, names: readonly string[]): number {
+  return names.reduce((total, name) => total + count(result[name]), 0);
 }
 
 function shown(value: JsonValue | undefined): string | null {

@@ -3,6 +3,7 @@
 import { api } from "../api/client";
 import type { BackfillRequest, Dataset, Run, RunStarted } from "../api/types";
 import { isUnrepeatable, kindName } from "../lib/names";
+import { outcome } from "../lib/results";
 import { live } from "./live.svelte";
 import { route } from "./route.svelte";
 import { attempt, toasts } from "./toasts.svelte";
@@ -38,7 +39,7 @@ export async function fillGap(request: BackfillRequest): Promise<void> {
 /** Read datasets again, all without a list; with `mend` what is damaged is put aside. */
 export function verify(datasets: string[] | null, mend = false): void {
   attempt(async () =>
-    told(
+    foundOut(
       await api.verify({ datasets, mend }),
       mend ? "Putting damaged files aside." : "Reading every byte again.",
     ),
@@ -46,11 +47,11 @@ export function verify(datasets: string[] | null, mend = false): void {
 }
 
 export function check(dataset: string): void {
-  attempt(async () => told(await api.check(dataset), "Comparing with the exchange."));
+  attempt(async () => foundOut(await api.check(dataset), "Comparing with the exchange."));
 }
 
 export function audit(dataset: string): void {
-  attempt(async () => told(await api.audit(dataset), "Comparing with the stored trades."));
+  attempt(async () => foundOut(await api.audit(dataset), "Comparing with the stored trades."));
 }
 
 export function saveCertificate({ id }: Dataset): void {
@@ -81,12 +82,26 @@ export function restore(entry: string, then: () => Promise<void> = () => Promise
   });
 }
 
+/** The same, and at its end what was found; a run that failed says so itself. */
+async function foundOut(started: RunStarted, begun: string): Promise<void> {
+  await told(started, begun);
+  const { operation, state } = await live.ended(started.run_id);
+  if (state === "failed") {
+    toasts.done("It could not be done.", show(started.run_id));
+    return;
+  }
+  const { result } = await api.run(started.run_id);
+  const words = result === null || state !== "succeeded" ? null : outcome(operation, result);
+  if (words !== null) toasts.done(words, show(started.run_id));
+}
+
+function show(runId: string): { label: string; run: () => void } {
+  return { label: "Show", run: () => route.go("runs", runId) };
+}
+
 async function told({ run_id, status }: RunStarted, begun: string): Promise<void> {
   await live.follow(run_id);
-  toasts.done(status === "started" ? begun : "This is running already.", {
-    label: "Show",
-    run: () => route.go("runs", run_id),
-  });
+  toasts.done(status === "started" ? begun : "This is running already.", show(run_id));
 }
 
 /** Give a file to the browser to save. */

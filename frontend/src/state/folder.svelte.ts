@@ -28,11 +28,8 @@ class Folder {
   /** A move whose copy is made and whose change is not: refused, or its page was closed. */
   readonly unfinished = $derived.by((): Run | null => {
     const last = live.runList.find((run) => run.operation === "move");
-    return this.#switching || last === undefined || live.health === null
-      ? null
-      : isUnfinishedMove(last, live.health, Date.now())
-        ? last
-        : null;
+    if (this.#switching || last === undefined || live.health === null) return null;
+    return isUnfinishedMove(last, live.health.data_path, live.startedMs) ? last : null;
   });
   #switching = $state(false);
 
@@ -56,7 +53,12 @@ class Folder {
     this.target = null;
     const { run_id } = await api.moveFolder(handle);
     const run = await live.ended(run_id);
-    if (run.state === "succeeded") await this.switch();
+    if (run.state !== "succeeded") return;
+    // Nothing may run while the program changes over.
+    while (live.running.length > 0) {
+      await Promise.all(live.running.map((it) => live.ended(it.run_id)));
+    }
+    if (run.params["folder"] !== live.health?.data_path) await this.switch();
   }
 
   async switch(): Promise<void> {

@@ -29,6 +29,8 @@ class Live {
   failure = $state.raw<ApiError | null>(null);
   connected = $state(true);
   health = $state.raw<Health | null>(null);
+  /** When the program began. */
+  startedMs = $state(0);
   exchanges = $state.raw<Exchange[]>([]);
   datasets = $state.raw<Dataset[] | null>(null);
   readonly runs = new SvelteMap<string, Run>();
@@ -85,8 +87,10 @@ class Live {
 
   async refreshHealth(): Promise<void> {
     const before = this.health;
-    this.health = await api.health();
-    if (this.health.recovering !== null) this.#healthSoon();
+    const health = await api.health();
+    this.health = health;
+    this.startedMs = Date.now() - health.uptime_s * 1000;
+    if (health.recovering !== null) this.#healthSoon();
     // What a start has found is known once it is over.
     else if (before !== null && before.recovering !== null) this.#inventorySoon();
   }
