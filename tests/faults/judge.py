@@ -83,7 +83,7 @@ def judge(disk: SimDisk, ledger: Ledger, *, power_cut: bool) -> None:
 def _judge(verdict: Verdict, store: Store, found: Found, ledger: Ledger, promised: set[int]) -> None:
     datasets = {page.dataset for page in ledger.offered}
     _take_out_of_trash(verdict, store, ledger)
-    before = {each: (_read(store, each), store.coverage(each).covered) for each in datasets}
+    before = {each: (rows_in(store, each), store.coverage(each).covered) for each in datasets}
     for dataset, (rows, covered) in before.items():
         _compare(verdict, rows, covered, ledger.expected(dataset, promised))
     for dataset, asking in ledger.asking.items():
@@ -121,7 +121,8 @@ def _compare(verdict: Verdict, rows: Counter[Row], covered: IntervalSet, expecte
     verdict.unless(not missing, f"{len(missing)} rows are missing where coverage says that all are there")
 
 
-def _read(store: Store, dataset: DatasetId) -> Counter[Row]:
+def rows_in(store: Store, dataset: DatasetId) -> Counter[Row]:
+    """What a store reads of a dataset; nothing where it knows none."""
     if dataset not in [info.dataset for info in store.inventory()]:
         return Counter()
     return _rows(dataset, store.read(dataset))
