@@ -222,7 +222,7 @@ class Publisher:
         frames: list[Frame],
         touching: list[Frame],
     ) -> FileInfo:
-        covered = IntervalSet(item for frame in frames for item in frame.covered)
+        covered = IntervalSet(item for frame in frames for item in frame.cover_due)
         covered |= self._coverage.get(dataset, What.EMPTY)
         covered = covered.clip(*period.interval)
         applied: dict[str, int] = {}

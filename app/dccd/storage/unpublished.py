@@ -68,7 +68,7 @@ class Unpublished:
             return dataset in self._frames
 
     def covered(self, dataset: DatasetId) -> IntervalSet:
-        """What the frames cover."""
+        """What the frames cover, and no file does yet: a file that goes takes its coverage with it."""
         with self._mutex:
             return self._covered.get(dataset, IntervalSet())
 
@@ -171,7 +171,7 @@ class Unpublished:
                 if due:
                     known = self._covered.get(dataset, IntervalSet())
                     self._frames.setdefault(dataset, []).extend(due)
-                    self._covered[dataset] = known | IntervalSet(i for frame in due for i in frame.covered)
+                    self._covered[dataset] = known | IntervalSet(i for frame in due for i in frame.cover_due)
 
     def add(self, frame: Frame) -> None:
         """A page that was appended; it takes the place of the one that it is a copy of."""
@@ -219,7 +219,7 @@ class Unpublished:
                 self._count(frame)
             if left:
                 self._frames[dataset] = left
-                self._covered[dataset] = IntervalSet(item for frame in left for item in frame.covered)
+                self._covered[dataset] = IntervalSet(item for frame in left for item in frame.cover_due)
             else:
                 self._frames.pop(dataset, None)
                 self._covered.pop(dataset, None)

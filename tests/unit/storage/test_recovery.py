@@ -441,3 +441,20 @@ def test_a_full_disk_keeps_nobody_from_what_is_left() -> None:
         with closing(Store.open(folder, fs=disk)) as store:
             assert causes(store) == {GapCause.FILE_GONE: span(-60, 0)}
             assert store.problems == ()
+
+
+def test_a_page_of_two_months_proves_nothing_of_a_file_that_is_gone(data_path: Path) -> None:
+    with closing(Store.open(data_path)) as store:
+        log = store.begin_backfill(BARS, "run", source="binance")
+        log.append(bars(-60, 60), span(-60, 60), None)
+        log.publish_before(FEB)  # of the page, only February waits
+        [january] = store.files(BARS)
+        (data_path / january.path).unlink()
+        assert opens(store) == [float(n) for n in range(60)]
+        assert store.coverage(BARS).covered == span(0, 60)
+        assert causes(store) == {GapCause.FILE_GONE: span(-60, 0)}
+        log.append(bars(-10, 0), span(-10, 0), None)
+        log.finish()
+        assert opens(store) == [float(n) for n in range(-10, 60)]
+        assert store.coverage(BARS).covered == span(-10, 60)
+        assert causes(store) == {GapCause.FILE_GONE: span(-60, -10)}
