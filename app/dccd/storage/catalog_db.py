@@ -19,7 +19,6 @@ from dccd.storage.fs import FileSystem
 
 FILE_NAME = "catalog.db"
 _VERSION = 2
-_LOCKED_MS = 500  # somebody looks into it; waiting longer would hold up the start
 _SCHEMA = f"""
 CREATE TABLE files (
     path TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
@@ -85,7 +84,6 @@ class CatalogDb:
     def _prepared(self) -> tuple[sqlite3.Connection, list[Row]]:
         connection = self._fs.database(self._path, durable=False)
         try:
-            connection.execute(f"PRAGMA busy_timeout = {_LOCKED_MS}")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
             if version == 0 and empty:

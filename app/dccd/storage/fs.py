@@ -148,7 +148,11 @@ class FileSystem(Protocol):
         ...
 
     def database(self, path: Path, *, durable: bool) -> sqlite3.Connection:
-        """A SQLite database; `durable` makes each commit survive a power cut."""
+        """A SQLite database; `durable` makes each commit survive a power cut.
+
+        Where another program holds it, one that is durable is waited for ten seconds. One that is not can be
+        made anew, and half a second is enough.
+        """
         ...
 
 
@@ -371,7 +375,9 @@ class RealFileSystem:
 
     def database(self, path: Path, *, durable: bool) -> sqlite3.Connection:
         """See :meth:`FileSystem.database`."""
-        connection = sqlite3.connect(_native(path), check_same_thread=False, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(
+            _native(path), check_same_thread=False, isolation_level=None, timeout=10 if durable else 0.5
+        )
         try:
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         except sqlite3.Error:

@@ -239,6 +239,9 @@ def test_an_index_that_another_program_holds_is_left_alone(stored: Path) -> None
             assert store.info(BARS).rows == 120
             fill(store, 60, 70)
         other.execute("ROLLBACK")
+    with closing(RealFileSystem().database(path, durable=False)) as index:
+        [(wait_ms,)] = index.execute("PRAGMA busy_timeout")
+    assert wait_ms <= 500, "a start is held up"
     with closing(Store.open(stored)) as store:
         assert store.info(BARS).rows == 130
         assert store.gaps(BARS) == []
@@ -458,3 +461,15 @@ def test_a_page_of_two_months_proves_nothing_of_a_file_that_is_gone(data_path: P
         assert opens(store) == [float(n) for n in range(-10, 60)]
         assert store.coverage(BARS).covered == span(-10, 60)
         assert causes(store) == {GapCause.FILE_GONE: span(-60, -10)}
+
+
+def test_a_file_that_a_reader_is_refused_is_a_gap_at_once(data_path: Path) -> None:
+    disk = Disk()
+    with closing(Store.open(data_path, fs=disk)) as store:
+        fill(store, *JANUARY)
+        assert store.info(BARS).gaps == ()
+        january(data_path).touch()
+        disk.refuses = lambda path: path.name == january(data_path).name
+        with pytest.raises(StorageError):
+            opens(store)
+        assert causes(store) == {GapCause.UNREADABLE: span(*JANUARY)}
