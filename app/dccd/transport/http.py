@@ -71,9 +71,10 @@ class HttpTransport:
         self._proxies = {key: proxy or _environment_proxy(url) for key, url in self._urls.items()}
         self._fixed = frozenset(units)
         self._budgets = {
-            name: (RollingBudget if limit.rolling else Budget)(
-                limit, now_ns=partial(self.now_ns, limit.host or name), sleep=sleep
-            )
+            # Windows that roll are ours: measuring the exchange's clock must not let what they count lapse.
+            name: RollingBudget(limit, now_ns=now_ns, sleep=sleep)
+            if limit.rolling
+            else Budget(limit, now_ns=partial(self.now_ns, limit.host or name), sleep=sleep)
             for name, limit in source.budgets.items()
         }
         for name, count in units.items():

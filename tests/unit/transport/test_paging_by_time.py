@@ -24,12 +24,15 @@ from tests.unit.transport.test_paging import TRADES, collected
 class Trades:
     """An exchange that gives trades by time, in milliseconds, oldest or newest first.
 
-    ``gives[n]`` says how many rows of the n-th answer are given, ``most`` how many of any.
+    ``gives[n]`` says how many rows of the n-th answer are given, ``most`` how many of any. Rows of
+    `early_ns` before are given too where it goes by other times than it tells, and those `on` past the end.
     """
 
     ts: list[int]
     most: int
     newest: bool = False
+    early_ns: int = 0
+    on: bool = False
     gives: dict[int, int] = field(default_factory=dict)
     asked: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -44,6 +47,7 @@ class Trades:
         start_ns, end_ns, limit, offset = (int(value) for _, value in request.query)
         if offset == 0:
             assert start_ns % MS_NS == 0
+            start_ns, end_ns = start_ns - self.early_ns, 10**18 if self.on else end_ns
         found = self.ts[bisect_left(self.ts, start_ns) : bisect_left(self.ts, end_ns)][offset:]
         limit = min(limit, self.most, self.gives.get(len(self.asked), limit))
         self.asked.append((start_ns, end_ns, limit))
@@ -104,6 +108,32 @@ async def test_nothing_at_all_is_believed_when_it_is_said_twice() -> None:
     trades = Trades([], most=4)
     rows, covered, _ = await collected(by_time(trades.ask, TRADES, trades.by_time(), 0, 20 * MS_NS))
     assert (rows, covered, len(trades.asked)) == ([], IntervalSet.of(0, 20 * MS_NS), 2)
+
+
+@pytest.mark.parametrize("early", [0, 1, 2])
+async def test_rows_of_before_and_after_are_left_out(early: int) -> None:
+    """A row of after shows that all of before it came."""
+    trades = Trades(ms(1, 2, 2, 3, 3, 4, 4, 4, 5, 5, 6, 7), most=8, early_ns=early * MS_NS, on=True)
+    rows, covered, _ = await collected(by_time(trades.ask, TRADES, trades.by_time(), 2 * MS_NS, 6 * MS_NS))
+    assert rows == ms(2, 2, 3, 3, 4, 4, 4, 5, 5)
+    assert covered == IntervalSet.of(2 * MS_NS, 6 * MS_NS)
+    assert len(trades.asked) <= 3
+
+
+async def test_a_page_full_of_rows_of_before_is_no_end() -> None:
+    trades = Trades(ms(1, 2, 3, 3, 3, 3, 4), most=4, early_ns=MS_NS)
+    with pytest.raises(MalformedPayload, match="full of rows of before"):
+        await collected(by_time(trades.ask, TRADES, trades.by_time(), 4 * MS_NS, 10 * MS_NS))
+
+
+async def test_rows_of_before_make_a_page_no_less_full() -> None:
+    """Three rows of the second instant come after one of the first: there may be more of them."""
+    trades = Trades(ms(1, *[2] * 9, 5), most=4, early_ns=MS_NS)
+    covered = IntervalSet()
+    with pytest.raises(MalformedPayload):  # noqa: PT012 (the loop is what raises)
+        async for page in by_time(trades.ask, TRADES, trades.by_time(), 2 * MS_NS, 10 * MS_NS):
+            covered |= page.covered
+    assert not covered
 
 
 @settings(max_examples=200, deadline=None)

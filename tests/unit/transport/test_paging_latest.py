@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import MalformedPayload
 from dccd.domain.instrument import Instrument
+from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import MS_NS, S_NS
 from dccd.domain.types import InstrumentType, Market
@@ -17,7 +19,12 @@ from dccd.transport.paging import latest
 TARGET = Target(Instrument("x", Symbol("BTC", "USDT"), "BTCUSDT", Market.SPOT, InstrumentType.SPOT))
 
 
-async def fetched(ts: list[int], start_ns: int, end_ns: int, now_ns: int) -> tuple[list[Any], IntervalSet]:
+BARS = replace(TARGET, span=Span.parse("1m"))
+
+
+async def fetched(
+    ts: list[int], start_ns: int, end_ns: int, now_ns: int, whose: Target = TARGET
+) -> tuple[list[Any], IntervalSet]:
     async def ask(request: Request, parse: Callable[[Response], Any], /) -> Any:
         assert request.query == (("limit", "60"),)
         return parse(Response(200, {}, b"", now_ns))
@@ -27,7 +34,7 @@ async def fetched(ts: list[int], start_ns: int, end_ns: int, now_ns: int) -> tup
         parse=lambda target, response: {"ts": ts},
         rows={Market.SPOT: 60},
     )
-    (page,) = [page async for page in latest(ask, TARGET, history, start_ns, end_ns)]
+    (page,) = [page async for page in latest(ask, whose, history, start_ns, end_ns)]
     return list(page.columns["ts"]), page.covered
 
 
@@ -62,3 +69,12 @@ async def test_one_instant_or_nothing_at_all_proves_nothing() -> None:
 async def test_rows_out_of_order_are_an_error() -> None:
     with pytest.raises(MalformedPayload, match="order"):
         await fetched([2 * S_NS, S_NS], 0, 100 * S_NS, 5 * S_NS)
+
+
+async def test_the_last_of_bars_is_open_and_shows_that_the_others_have_closed() -> None:
+    """Whatever the clock says, and wherever the exchange's bars begin: these do at seven past."""
+    opens = [(7 + 60 * number) * S_NS for number in range(5)]
+    rows, covered = await fetched(opens, 0, 1000 * S_NS, 5000 * S_NS, BARS)
+    assert rows == opens[:-1]
+    assert covered == IntervalSet.of(opens[0], opens[-1])
+    assert await fetched(opens[:1], 0, 1000 * S_NS, 5000 * S_NS, BARS) == ([], IntervalSet())

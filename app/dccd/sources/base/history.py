@@ -134,7 +134,7 @@ class ByCursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
-    """The newest rows, and no way to ask for older ones.
+    """The newest rows, and no way to ask for older ones: trades, or bars of which the last is still open.
 
     Attributes
     ----------
@@ -171,7 +171,8 @@ class ByTime:
     Attributes
     ----------
     request : callable (target, start_ns, end_ns, limit) -> Request
-        For the first `limit` rows with ``start_ns <= ts < end_ns``.
+        For the first `limit` rows with ``start_ns <= ts < end_ns``; some of before may come first, and
+        some of after in place of no more.
     parse : callable (target, response) -> Columns
         Rows in order of ``ts``.
     rows : int

@@ -6,7 +6,9 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator
 
 from dccd.domain.coverage import IntervalSet
+from dccd.domain.errors import MalformedPayload
 from dccd.domain.records import Columns
+from dccd.domain.timeutils import iso
 from dccd.sources.base import ByTime, Target
 from dccd.transport.paging.pages import Ask, FetchedPage, cut, joined, times, within
 
@@ -18,20 +20,28 @@ async def by_time(
 
     The rows of a page's last instant are held back and asked for again with the next page, so that each
     instant is emitted whole, even where the exchange has made its pages smaller without a word. The end is
-    believed when two answers have nothing more. An instant with more rows than can be had is emitted as far
-    as it goes, and not covered.
+    believed when an answer has a row after it, or two have nothing more. An instant with more rows than can
+    be had is emitted as far as it goes, and not covered.
+
+    Raises
+    ------
+    MalformedPayload
+        A page is full of rows of before the time it was asked for: pages do not move on.
     """
-
-    async def rows_from(at_ns: int) -> Columns:
-        request = history.request(target, at_ns, end_ns, history.rows)
-        return within(await ask(request, lambda response: history.parse(target, response)), at_ns, end_ns)
-
     at_ns = start_ns
     witnesses = 0  # answers that had nothing from here on
     while at_ns < end_ns:
-        page = await rows_from(at_ns)
-        ts = times(page)
+        request = history.request(target, at_ns, end_ns, history.rows)
+        answer = await ask(request, lambda response: history.parse(target, response))
+        page = within(answer, at_ns, end_ns)
+        ts, every_ts = times(page), times(answer)
+        if every_ts and every_ts[-1] >= end_ns:
+            yield FetchedPage(page, len(ts), IntervalSet.of(at_ns, end_ns))
+            return
+        is_full = len(every_ts) >= history.rows
         if not ts:
+            if is_full:
+                raise MalformedPayload(f"A page from {iso(at_ns)} on is full of rows of before.")
             witnesses += 1
             if witnesses == 2:
                 yield FetchedPage(page, 0, IntervalSet.of(at_ns, end_ns))
@@ -39,7 +49,6 @@ async def by_time(
             continue
         instant_ns = ts[-1] - ts[-1] % history.resolution_ns  # the last of the page
         upto_ns = next_ns = instant_ns + history.resolution_ns
-        is_full = len(ts) >= history.rows
         if ts[0] < instant_ns:
             page, upto_ns, next_ns = cut(page, 0, bisect_left(ts, instant_ns)), instant_ns, instant_ns
         elif is_full and history.request_more is not None:
