@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
 
-from dccd.application.jobs import JobRun
+from dccd.application.config import AppConfig
+from dccd.application.jobs import JobRun, RunState
+from dccd.application.operations.recorded import new_work_run
+from dccd.application.operations.verify import VerifyParams
+from dccd.application.service_factory import build_service
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import StorageError
 from dccd.domain.gaps import GapCause
-from dccd.storage.runs_sqlite import RunsStore
+from dccd.storage.fs import RealFileSystem
 from dccd.storage.store import Store
 from tests.faults.story import BARS, EDGE, NAMELESS, TRADES, bars, minutes, nameless, trades
 
@@ -108,17 +114,64 @@ def test_a_damaged_record_of_what_is_in_the_trash(whole: Path, tmp_path: Path) -
         shutil.rmtree(folder)
 
 
-async def test_a_damaged_history_of_runs(tmp_path: Path) -> None:
-    path = tmp_path / "runs.db"
-    await (await RunsStore[JobRun].open(path, JobRun)).close()
-    data = path.read_bytes()
-    for damaged in damages(data, 1):
+def new_run(number: int) -> JobRun:
+    run = new_work_run("verify", VerifyParams(datasets=[str(BARS)]), BARS)
+    return run.model_copy(update={"state": RunState.FAILED, "log_tail": [f"line {number}"]})
+
+
+async def test_a_damaged_history_of_runs(whole: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(whole, tmp_path / "whole")
+    path, quarantine = folder / ".dccd" / "runs.db", folder / ".dccd" / "quarantine"
+    kept = [new_run(number) for number in range(40)]
+    async with build_service(AppConfig(), data_path=folder) as service:
+        for run in kept:
+            await service.runs.save(run)
+    data, aside = path.read_bytes(), 0
+    for damaged in damages(data, 1) + [data[:size] for size in (1, 99, 100, 4095, 4096, 9000)]:
         path.write_bytes(damaged)
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        try:
-            store = await RunsStore[JobRun].open(path, JobRun)
-            await store.list()
-            await store.close()
-        except StorageError as error:
-            assert "no market data" in str(error)  # noqa: PT017 - either way is right
+        async with build_service(AppConfig(), data_path=folder) as service:
+            told = [text for text in service.problems if "history of runs" in text]
+            found = await service.runs.list(limit=100)
+            if told:
+                aside += 1
+                assert (len(told), found) == (1, [])
+                assert damaged in [each.read_bytes() for each in quarantine.iterdir()]
+            elif len(damaged) > 1:  # of one byte SQLite makes nothing
+                assert len(found) >= len(kept) - 1, "runs are gone, and nobody says so"
+            again = new_run(0)
+            await service.runs.save(again)
+        async with build_service(AppConfig(), data_path=folder) as service:
+            assert await service.runs.get(again.run_id) == again
+            assert not [text for text in service.problems if "history of runs" in text], "told twice"
+    assert aside == len([*quarantine.iterdir()]) > 0
+
+
+def test_a_database_is_put_aside_with_what_sqlite_left_beside_it(whole: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(whole, tmp_path / "whole")
+    parts = {suffix: os.urandom(5000) for suffix in ("", "-wal", "-shm")}
+    with closing(Store.open(folder)) as store:
+        for _ in range(2):
+            for suffix, data in parts.items():
+                (folder / ".dccd" / f"runs.db{suffix}").write_bytes(data)
+            store.put_aside(folder / ".dccd" / "runs.db", "told")
+        assert not [*(folder / ".dccd").glob("runs.db*")]
+        first, second = store.problems
+        for problem in (first, second):
+            assert problem.kept is not None
+            for suffix, data in parts.items():
+                assert problem.kept.with_name(problem.kept.name + suffix).read_bytes() == data
+        assert first.kept != second.kept
+
+
+async def test_a_history_of_runs_on_a_disk_without_room_stays(whole: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(whole, tmp_path / "whole")
+    (folder / ".dccd" / "runs.db").write_bytes(b"no database" * 500)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with patch.object(RealFileSystem, "replace", full), pytest.raises(StorageError, match="disk is full"):
+        await build_service(AppConfig(), data_path=folder).start()
+    assert (folder / ".dccd" / "runs.db").read_bytes() == b"no database" * 500
+    with closing(Store.open(folder)):  # nothing was left locked
+        pass

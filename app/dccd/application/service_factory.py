@@ -13,11 +13,12 @@ from dccd.application.service import Parts, Service
 from dccd.domain.errors import ConfigError
 from dccd.sources.base import Source
 from dccd.sources.binance import BINANCE
+from dccd.sources.bybit import BYBIT
 from dccd.sources.registry import SourceRegistry
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
-SOURCES: tuple[Source, ...] = (BINANCE,)
+SOURCES: tuple[Source, ...] = (BINANCE, BYBIT)
 
 
 def build_service(config: AppConfig, *, data_path: Path | None = None) -> Service:
@@ -35,7 +36,7 @@ async def _open(config: AppConfig) -> Parts:
     check_sources(config)
     store = await asyncio.to_thread(build_store, config.data_path)
     try:
-        runs = await build_runs_store(config.data_path)
+        runs = await build_runs_store(store)
     except BaseException:
         await asyncio.to_thread(store.close)
         raise
@@ -105,6 +106,7 @@ def build_store(data_path: Path) -> Store:
     return Store.open(data_path, recover=False)
 
 
-async def build_runs_store(data_path: Path) -> RunsStore[JobRun]:
-    """The history of runs of a data folder."""
-    return await RunsStore[JobRun].open(data_path / ".dccd" / "runs.db", JobRun)
+async def build_runs_store(store: Store) -> RunsStore[JobRun]:
+    """The history of runs of a data folder that is open."""
+    path = store.data_path / ".dccd" / "runs.db"
+    return await RunsStore[JobRun].open(path, JobRun, store.put_aside)

@@ -11,6 +11,8 @@ from pathlib import Path
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.layout import Layout
 
+_BESIDE = ("-wal", "-shm", "-journal")  # of a SQLite database
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -35,6 +37,18 @@ class Quarantine:
             self._fs.sync_folder(kept.parent)
             self._fs.sync_folder(path.parent)
         self.problems.append(Problem(f"{why} It was put aside.", kept))
+
+    def move_database(self, path: Path, text: str) -> None:
+        """Put a SQLite database aside, with what SQLite has beside it, and tell this text of it."""
+        kept = self._place(path.relative_to(self._layout.data_path).as_posix())
+        with in_words(f"putting {path.name} aside"):
+            for suffix in (*_BESIDE, ""):  # it last: the next one would remove what is left of it there
+                part = path.with_name(path.name + suffix)
+                if self._fs.stat(part) is not None:
+                    self._fs.replace(part, kept.with_name(kept.name + suffix))
+            self._fs.sync_folder(kept.parent)
+            self._fs.sync_folder(path.parent)
+        self.problems.append(Problem(text, kept))
 
     def keep(self, name: str, data: bytes, why: str) -> None:
         """Put bytes aside, in a file of their own; what an earlier start has kept is not kept twice."""

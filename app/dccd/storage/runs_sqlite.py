@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from enum import StrEnum
@@ -12,11 +13,11 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import aiosqlite
 
-from dccd.domain.errors import StorageError
+from dccd.domain.errors import CorruptFile, StorageError
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # a greater one comes with other columns: with these it is a flipped bit
 
 # A run is kept as its JSON document, with the columns that lists are filtered and ordered by beside it.
 _SCHEMA = """
@@ -31,7 +32,13 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (created_at, run_id);
 """
+_COLUMNS = ["run_id", "created_at", "operation", "state", "dataset", "document", "log_tail"]
 _UNFINISHED = ("pending", "running")
+_DAMAGE = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,  # another schema
+}
 
 
 class Run(Protocol):
@@ -81,44 +88,79 @@ class RunsStore(Generic[R]):
         self._unsaved: dict[str, R] = {}
 
     @classmethod
-    async def open(cls, path: Path, model: type[R]) -> RunsStore[R]:
-        """Open or create the file.
+    async def open(cls, path: Path, model: type[R], put_aside: Callable[[Path, str], None]) -> RunsStore[R]:
+        """Open or create the file; one that is damaged is put aside and begun anew.
+
+        Parameters
+        ----------
+        put_aside : callable
+            Given the file and what is to be told of it; moves it to where it is kept, with what SQLite has
+            beside it.
 
         Raises
         ------
         StorageError
-            It cannot be opened, is no database, or a newer version of the program wrote it.
+            It cannot be opened or put aside now, or a newer version of the program wrote it.
         """
+        try:
+            return await cls._open(path, model)
+        except CorruptFile as error:
+            put_aside(
+                path,
+                f"The history of runs could not be read and was put aside ({error}). A new one was begun; no "
+                "market data was in it.",
+            )
+            return await cls._open(path, model)
+
+    @classmethod
+    async def _open(cls, path: Path, model: type[R]) -> RunsStore[R]:
         connection = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = await aiosqlite.connect(path)
+            connection.text_factory = lambda text: text.decode(errors="replace")
             store = cls(connection, model)
-            await store._migrate(path)
+            await store._prepare(path)
         except (sqlite3.Error, UnicodeDecodeError, OSError, StorageError) as error:
             if connection is not None:
                 await connection.close()
             if isinstance(error, StorageError):
                 raise
+            if _is_damage(error, path):
+                raise CorruptFile(str(error)) from error
             raise StorageError(
                 f"Opening the history of runs, {path}, failed: {error}. It holds no market data; move it "
                 "away and start again to begin a new one."
             ) from error
         return store
 
-    async def _migrate(self, path: Path) -> None:
+    async def _prepare(self, path: Path) -> None:
         # This process alone, so that no shared memory is needed: a full disk has no room for its file.
         await self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         await self._db.execute("PRAGMA journal_mode = WAL")
         await self._db.execute("PRAGMA synchronous = NORMAL")
         version = await self._one("PRAGMA user_version")
-        if version > SCHEMA_VERSION:
+        if version == 0 and not await self._one("SELECT count(*) FROM sqlite_master"):
+            await self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+            return
+        async with self._db.execute("SELECT name FROM pragma_table_info('runs')") as cursor:
+            columns = [row[0] async for row in cursor]
+        if version > SCHEMA_VERSION and columns != _COLUMNS:
             raise StorageError(
                 f"{path} was written by a newer dccd (form {version}, this one knows {SCHEMA_VERSION}). "
                 "Update dccd, or move the file away: it holds no market data."
             )
-        if version == 0:
-            await self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+        if version != SCHEMA_VERSION or columns != _COLUMNS:
+            raise CorruptFile("its form is none that dccd has written")
+        fault = await self._one("PRAGMA integrity_check(1)")
+        if fault != "ok":
+            raise CorruptFile(fault.replace("\n", " "))
+        if await self._one("SELECT 1 FROM runs WHERE NOT (json_valid(document) AND json_valid(log_tail))"):
+            raise CorruptFile("a run's entry is damaged")
+        await self._db.execute(
+            "DELETE FROM runs WHERE FALSE"
+        )  # one bit can forbid to write, and nothing else
+        await self._db.commit()
 
     async def _one(self, sql: str, values: tuple[object, ...] = ()) -> Any:
         async with self._db.execute(sql, values) as cursor:
@@ -167,7 +209,15 @@ class RunsStore(Generic[R]):
             return self._unsaved[run_id].model_copy(deep=True)
         sql = "SELECT json_set(document, '$.log_tail', json(log_tail)) FROM runs WHERE run_id = ?"
         document = await self._one(sql, (run_id,))
-        return None if document is None else self._model.model_validate_json(document)
+        return None if document is None else self._parsed(document)
+
+    def _parsed(self, document: str) -> R | None:
+        """A run, None when it is none that this version knows: the others are to be seen all the same."""
+        try:
+            return self._model.model_validate_json(document)
+        except ValueError as error:
+            _log.warning("leaving a run out of the history: %s", error)
+            return None
 
     async def finish_unfinished(self, change: Callable[[R], R]) -> list[R]:
         """Apply `change` to every run that an earlier process left pending or running."""
@@ -227,5 +277,13 @@ class RunsStore(Generic[R]):
         where = f"WHERE {' AND '.join(used)}" if used else ""
         sql = f"SELECT document FROM runs {where} ORDER BY created_at DESC, run_id DESC LIMIT ?"  # noqa: S608 - no value is in it
         async with self._db.execute(sql, (*used.values(), limit)) as cursor:
-            found = [self._model.model_validate_json(row[0]) async for row in cursor]
-        return [self._unsaved.get(run.run_id, run) for run in found]
+            found = [self._parsed(row[0]) async for row in cursor]
+        return [self._unsaved.get(run.run_id, run) for run in found if run is not None]
+
+
+def _is_damage(error: Exception, path: Path) -> bool:
+    """Whether the file is to blame, and not the system or the moment."""
+    if not isinstance(error, sqlite3.Error):
+        return isinstance(error, UnicodeDecodeError)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: text that is no UTF-8
+    return code in _DAMAGE or (code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import StorageError
+from dccd.domain.errors import StorageError, UnknownDataset
 from dccd.domain.gaps import GapCause
 from dccd.domain.records import Columns
 from dccd.domain.timeutils import US_NS
@@ -193,6 +194,16 @@ class Store:
             *trouble,
         )
 
+    def put_aside(self, database: Path, text: str) -> None:
+        """Keep a damaged database of the program's own in the quarantine, and have this told of it.
+
+        Raises
+        ------
+        StorageError
+            The disk refused.
+        """
+        self._parts.quarantine.move_database(database, text)
+
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What of a dataset was fetched whole, asked for, and is known to be absent; from memory."""
         self.recover()
@@ -345,9 +356,12 @@ class Store:
     def _files_now(self, dataset: DatasetId, start_ns: int | None, end_ns: int | None) -> list[FileInfo]:
         """The files, looked at again: people move and restore files while the program runs."""
         known = self.files(dataset, start_ns, end_ns)
-        now = [self._parts.catalog.current(dataset, info.period) for info in known]
-        if now != known:
-            self.changed(dataset)
+        now: list[FileInfo | None] = []
+        try:
+            now.extend(self._parts.catalog.still(info) for info in known)
+        finally:
+            if now != known:  # one that is refused has changed what is held, too
+                self.changed(dataset)
         return [info for info in now if info is not None]
 
     def info(self, dataset: DatasetId) -> DatasetInfo:
@@ -363,7 +377,11 @@ class Store:
 
     def inventory(self) -> list[DatasetInfo]:
         """All datasets at a glance, by id, from memory; waits for nothing."""
-        return [self._parts.holdings.info(dataset) for dataset in self._parts.holdings.datasets()]
+        found = []
+        for dataset in self._parts.holdings.datasets():
+            with suppress(UnknownDataset):  # deleted since it was listed
+                found.append(self._parts.holdings.info(dataset))
+        return found
 
     def gaps(self, dataset: DatasetId) -> list[Gap]:
         """What is missing of a dataset, in order, with causes.

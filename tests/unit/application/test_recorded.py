@@ -37,7 +37,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 async def runs_store(tmp_path: Path) -> AsyncIterator[RunsStore[JobRun]]:
-    store = await RunsStore.open(tmp_path / "runs.db", JobRun)
+    store = await RunsStore.open(tmp_path / "runs.db", JobRun, lambda *_: None)
     yield store
     await store.close()
 

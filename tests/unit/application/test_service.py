@@ -266,7 +266,7 @@ async def test_what_an_earlier_process_left_running_is_interrupted(
 ) -> None:
     run = await fetched(service, hourly("2024-02-28"))
     await service.stop()
-    runs = await build_runs_store(config.data_path)
+    runs = await build_runs_store(service.store)
     await runs.save(run.model_copy(update={"state": RunState.RUNNING}))
     await runs.close()
     await service.start()
@@ -288,7 +288,7 @@ async def test_an_unknown_run_is_said_so(service: Service) -> None:
 @pytest.mark.parametrize(
     ("asked", "kind", "said"),
     [
-        ({"exchange": "mtgox"}, UnknownExchange, "There is no exchange 'mtgox'. Known: binance."),
+        ({"exchange": "mtgox"}, UnknownExchange, "There is no exchange 'mtgox'. Known: binance"),
         ({"symbol": "BTC/USDX"}, UnknownSymbol, "binance lists no 'BTC/USDX'. Did you mean"),
         ({"symbol": "nonsense"}, UnknownSymbol, "binance lists no 'nonsense'."),
         ({"span": None}, InvalidSpan, "ohlc needs a span such as 1m or 1h"),

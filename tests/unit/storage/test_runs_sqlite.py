@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from dccd.domain.types import DataType
 from dccd.storage.runs_sqlite import RunsStore
 
 Store = RunsStore[JobRun]
+Opens = Callable[[], Coroutine[Any, Any, Store]]
 
 
 @pytest.fixture
@@ -21,8 +23,23 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def runs(path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(path, JobRun)
+def aside() -> list[str]:
+    """What was told of files that were put aside."""
+    return []
+
+
+@pytest.fixture
+def open_store(path: Path, aside: list[str]) -> Opens:
+    def put_aside(database: Path, text: str) -> None:
+        database.replace(database.with_name(f"aside-{len(aside)}"))
+        aside.append(text)
+
+    return lambda: Store.open(path, JobRun, put_aside)
+
+
+@pytest.fixture
+async def runs(open_store: Opens) -> AsyncIterator[Store]:
+    store = await open_store()
     yield store
     await store.close()
 
@@ -56,11 +73,11 @@ async def test_saving_again_replaces(runs: Store) -> None:
     assert len(await runs.list()) == 1
 
 
-async def test_the_history_survives_the_process(path: Path) -> None:
-    first = await Store.open(path, JobRun)
+async def test_the_history_survives_the_process(open_store: Opens) -> None:
+    first = await open_store()
     await first.save(run(1))
     await first.close()
-    second = await Store.open(path, JobRun)
+    second = await open_store()
     assert await second.get("run1") == run(1)
     await second.close()
 
@@ -136,22 +153,115 @@ async def test_no_file_beside_it_needs_room_to_be_read(runs: Store, path: Path) 
     assert not path.with_name("runs.db-shm").exists()
 
 
-async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
-    path.parent.mkdir()
-    with sqlite3.connect(path) as newer:
-        newer.execute("PRAGMA user_version = 99")
-    newer.close()
+def changed(path: Path, sql: str) -> bytes:
+    """The file, after somebody else changed it."""
+    path.parent.mkdir(exist_ok=True)
+    with sqlite3.connect(path) as other:
+        other.execute(sql)
+    other.close()
+    return contents(path)
+
+
+def flip(path: Path, place: int, bits: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= bits
+    path.write_bytes(data)
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("version", [2, 99])
+async def test_a_file_of_a_newer_version_is_left_alone(
+    open_store: Opens, path: Path, aside: list[str], version: int
+) -> None:
+    await (await open_store()).close()
+    changed(path, "ALTER TABLE runs ADD COLUMN more TEXT")
+    changed(path, f"PRAGMA user_version = {version}")
     with pytest.raises(StorageError, match=r"written by a newer dccd .*Update dccd"):
-        await Store.open(path, JobRun)
+        await open_store()
+    assert aside == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "PRAGMA user_version = 0",
+        "PRAGMA user_version = 3",  # two bits of it are set, one was
+        "ALTER TABLE runs RENAME TO walks",
+        "ALTER TABLE runs DROP COLUMN log_tail",
+        "UPDATE runs SET document = 'no JSON'",
+        "UPDATE runs SET log_tail = '['",
+    ],
+)
+async def test_a_file_of_another_form_is_put_aside(
+    open_store: Opens, runs: Store, path: Path, aside: list[str], sql: str
+) -> None:
+    await runs.save(run(1))
+    await runs.close()
+    data = changed(path, sql)
+    again = await open_store()
+    [told] = aside
+    assert told.startswith("The history of runs could not be read and was put aside (")
+    assert contents(path.with_name("aside-0")) == data
+    assert await again.list() == []
+    await again.save(run(2))
+    await again.close()
+    again = await open_store()
+    assert ([item.run_id for item in await again.list()], len(aside)) == (["run2"], 1)
+    await again.close()
+
+
+async def test_a_run_that_this_version_does_not_know_hides_no_other(
+    open_store: Opens, runs: Store, path: Path, aside: list[str]
+) -> None:
+    for number in range(3):
+        await runs.save(run(number, RunState.RUNNING))
+    await runs.close()
+    changed(path, "UPDATE runs SET document = json_set(document, '$.news', 1) WHERE run_id = 'run1'")
+    again = await open_store()
+    assert [item.run_id for item in await again.list()] == ["run2", "run0"]
+    assert await again.get("run1") is None
+    assert len(await again.finish_unfinished(interrupted)) == 2
+    assert aside == []
+    await again.close()
+
+
+async def test_a_bit_that_forbids_to_write_is_damage(
+    open_store: Opens, runs: Store, path: Path, aside: list[str]
+) -> None:
+    await runs.close()
+    flip(path, 18, 4)  # the header's version for writing: readers go on without a word
+    store = await open_store()
+    await store.save(run(1))
+    await store.close()
+    store = await open_store()
+    assert ([item.run_id for item in await store.list()], len(aside)) == (["run1"], 1)
+    await store.close()
 
 
 @pytest.fixture
-def garbage(path: Path) -> Path:
+def folder(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+@pytest.mark.usefixtures("folder")
+async def test_what_the_system_refuses_stays(open_store: Opens, aside: list[str]) -> None:
+    with pytest.raises(StorageError, match="holds no market data; move it"):
+        await open_store()
+    assert aside == []
+
+
+@pytest.fixture
+def garbage(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database, but longer than a header of one hundred bytes" * 4)
-    return path
 
 
-async def test_a_file_that_is_no_database_is_said_so(garbage: Path) -> None:
-    with pytest.raises(StorageError, match="holds no market data; move it"):
-        await Store.open(garbage, JobRun)
+@pytest.mark.usefixtures("garbage")
+async def test_a_file_that_is_no_database_is_put_aside(open_store: Opens, aside: list[str]) -> None:
+    store = await open_store()
+    assert await store.list() == []
+    await store.close()
+    assert "file is not a database" in aside[0]
