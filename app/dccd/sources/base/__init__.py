@@ -6,6 +6,8 @@ coverage) lives once, in ``transport`` and ``application.bound_source``.
 
 from __future__ import annotations
 
+from dccd.sources.base.answers import columns, levels
+from dccd.sources.base.capabilities import historical
 from dccd.sources.base.history import (
     ByCursor,
     ById,
@@ -37,4 +39,7 @@ __all__ = [
     "Snapshot",
     "Source",
     "Target",
+    "columns",
+    "historical",
+    "levels",
 ]

@@ -1,0 +1,175 @@
+"""What the contract tests of all exchanges need: a slow clock, whole histories, canned answers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dccd.application.bound_source import BoundSource, FetchedPage
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import DccdError
+from dccd.domain.instrument import Instrument, InstrumentList
+from dccd.domain.records import SCHEMAS, Columns
+from dccd.domain.span import Span
+from dccd.domain.symbol import Symbol
+from dccd.domain.timeutils import S_NS, parse_time
+from dccd.domain.types import DataType, InstrumentType, Market
+from dccd.sources.base import ByCursor, History, Request, Response, Source, Target
+from dccd.transport.http import HttpTransport
+from dccd.transport.retry import Backoff
+
+SKEW_NS = 300 * S_NS
+
+
+class Clock:
+    """Our clock, five minutes slow, which runs on by what is slept."""
+
+    def __init__(self, exchange_ns: int) -> None:
+        self.ns = exchange_ns - SKEW_NS
+        self.slept: list[float] = []
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.ns += round(seconds * S_NS)
+        await asyncio.sleep(0)
+
+
+def bound(source: Source, url: str, clock: Clock) -> BoundSource:
+    """A source whose hosts are all at one address."""
+    urls = {host.setting: url for host in source.hosts.values()}
+    return BoundSource(source, urls=urls, backoff=Backoff(attempts=4), now_ns=clock.now_ns, sleep=clock.sleep)
+
+
+class Fetched:
+    """A history fetched whole, its pages checked on the way."""
+
+    def __init__(self) -> None:
+        self.pages: list[FetchedPage] = []
+        self.columns: dict[str, list[Any]] = {}
+        self.covered = IntervalSet()
+
+    def add(self, page: FetchedPage) -> None:
+        assert page.rows == len(page.columns["ts"])
+        assert len({len(column) for column in page.columns.values()}) == 1
+        self.pages.append(page)
+        self.covered |= page.covered
+        assert len(self.covered) <= 1
+        if page.rows:
+            for name, column in page.columns.items():
+                self.columns.setdefault(name, []).extend(column)
+
+    @property
+    def ts(self) -> list[int]:
+        return self.columns.get("ts", [])
+
+
+async def dataset(
+    source: BoundSource, symbol: str, kind: DataType, span: str | None = None, depth: int | None = None
+) -> tuple[DatasetId, Instrument]:
+    it = (await source.instruments()).resolve(symbol)
+    return DatasetId(source.id, it.symbol, kind, Span.parse(span) if span else None, depth), it
+
+
+async def fetch(
+    source: BoundSource,
+    symbol: str,
+    kind: DataType,
+    start: str | int,
+    end: str | int,
+    span: str | None = None,
+) -> Fetched:
+    what, it = await dataset(source, symbol, kind, span)
+    got = Fetched()
+    async for page in source.history(what, it, parse_time(start), parse_time(end)):
+        got.add(page)
+    return got
+
+
+def expected_opens(span: str, start_ns: int, end_ns: int) -> list[int]:
+    """Open times of all bars that open in a range."""
+    step = Span.parse(span)
+    found = []
+    at_ns = step.ceil(start_ns)
+    while at_ns < end_ns:
+        found.append(at_ns)
+        at_ns = step.next(at_ns)
+    return found
+
+
+def target(exchange: str, market: Market, *, span: str = "1m", contract_size: float | None = None) -> Target:
+    """An instrument of a market, for parsers."""
+    kind = InstrumentType.SPOT if market is Market.SPOT else InstrumentType.PERPETUAL
+    settle = None if market is Market.SPOT else "Z"
+    it = Instrument(exchange, Symbol("X", "Y", settle), "XY", market, kind, contract_size=contract_size)
+    return Target(it, Span.parse(span), 100)
+
+
+def parsed(source: Source, data_type: DataType, whose: Target, response: Response) -> Columns:
+    """The rows of an answer, once they are seen to be columns of that type and of one length."""
+    assert source.error(response) is None
+    columns = parser(source.history[data_type], whose)(response)
+    assert set(columns) <= {column.name for column in SCHEMAS[data_type].columns}
+    assert len({len(column) for column in columns.values()}) == 1
+    return columns
+
+
+def parser(history: History, whose: Target) -> Callable[[Response], Columns]:
+    """How a history's answers are read."""
+    if isinstance(history, ByCursor):
+        return lambda response: history.parse(whose, response, "0").columns
+    return lambda response: history.parse(whose, response)
+
+
+async def read(source: Source, body: bytes, status: int, parse: Callable[[Response], Any]) -> object:
+    """What `fetch` makes of an answer, without a socket: rows, or the error."""
+
+    class Canned(HttpTransport):
+        async def _send(self, request: Request) -> Response:
+            return Response(status, {}, body)
+
+    async def no_sleep(seconds: float) -> None:
+        return None
+
+    transport = Canned(
+        source,
+        urls={},
+        units={},
+        proxy=None,
+        backoff=Backoff(attempts=1, malformed_attempts=1),
+        now_ns=time.time_ns,
+        sleep=no_sleep,
+    )
+    try:
+        return await transport.fetch(Request(next(iter(source.hosts)), "/x"), parse)
+    except DccdError as error:
+        return error
+
+
+def mutations(body: bytes, count: int, seed: int) -> Iterator[bytes]:
+    """The same bytes with one to four places changed, left out or filled with others."""
+    draw = random.Random(seed)
+    for _ in range(count):
+        changed = bytearray(body)
+        for _ in range(draw.randint(1, 4)):
+            place = draw.randrange(len(changed) + 1)
+            changed[place : place + draw.randint(0, 3)] = draw.randbytes(draw.randint(0, 3))
+        yield bytes(changed)
+
+
+def assert_whole(found: InstrumentList, items: list[Instrument]) -> None:
+    """Each instrument is found by its unified name and back, and none hides another."""
+    assert len(found) == len(items)
+    for item in items:
+        assert found.resolve(str(item.symbol)) == item
+        assert Symbol.from_slug(item.symbol.slug) == item.symbol
+        assert (item.symbol.settle is None) == (item.market is Market.SPOT)
+        assert (item.symbol.expiry is not None) == (item.type is InstrumentType.FUTURE)
+        assert item.tick_size is not None
+        assert item.lot_size is not None
