@@ -4,97 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from dccd.application.config import load_config
 from dccd.application.service import Service
-from dccd.application.service_factory import build_service
-from dccd.interfaces.api.static_shell import ROOT as BUILT_PAGE
-from dccd.interfaces.server import LocalServer
-from tests.exchanges.binance import BinanceStandIn
 from tests.exchanges.engine import Fault, Response
 
 pytest.importorskip("playwright", reason="needs Playwright: uv sync")
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Route, expect
+
+from tests.e2e.window import Window, choose, download, overflow
 
 pytestmark = pytest.mark.needs("browser")
 
-PATIENCE_MS = 20_000
-expect.set_options(timeout=PATIENCE_MS)
-
-NOW_MS = 1_717_243_800_000  # 2024-06-01T12:10Z
 ID = "binance:BTC-USDT:ohlc:1h"
 HOSTILE = "<img src=x onerror=alert(1)>\u202eTDSU/CTB" + "X" * 5000
-
-
-@dataclass
-class Window:
-    """A program with an exchange to ask, and the pages opened on it."""
-
-    service: Service
-    server: LocalServer
-    exchange: BinanceStandIn
-    browser: Browser
-    complaints: list[str] = field(default_factory=list)
-
-    async def open(self, address: str | None = None, *, width: int = 1180, height: int = 760) -> Page:
-        """Open a page; what the browser complains about on it (errors, the policy) is collected."""
-        page = await self.browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", self._listen)
-        page.on("pageerror", lambda error: self.complaints.append(f"{error}"))
-        await page.goto(address or self.server.page_url())
-        await expect(page.locator("main")).to_be_visible()
-        await expect(page.get_by_text("Opening…")).to_have_count(0)
-        return page
-
-    def _listen(self, message) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-
-@pytest.fixture
-async def window(
-    browser: Browser, tmp_path: Path, data_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Window]:
-    """Return the program at its first start."""
-    if not (BUILT_PAGE / "index.html").is_file():
-        pytest.skip("the page is not built: npm ci && npm run build, in frontend")
-    runtime = tmp_path / "runtime"
-    runtime.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    config = tmp_path / "config.toml"
-    async with BinanceStandIn(now_ms=NOW_MS) as exchange:
-        config.write_text(exchange.config)
-        async with build_service(load_config(config, data_path=data_path)) as service:
-            server = LocalServer(service)
-            await server.start()
-            try:
-                yield Window(service, server, exchange, browser)
-            finally:
-                await server.stop()
-
-
-async def choose(page: Page, *, symbol: str = "BTC/USDT", span: str = "1h", first_day: str) -> None:
-    """Fill in the form, up to a plan."""
-    await page.get_by_role("combobox", name="Symbol").fill(symbol)
-    await page.get_by_role("listbox").get_by_role("option").filter(has_text=symbol).first.click()
-    await page.get_by_label("Span").select_option(span)
-    await page.get_by_role("button", name="From – to").click()
-    await page.get_by_label("First day").fill(first_day)
-    await expect(page.get_by_text("Requests")).to_be_visible()
-
-
-async def download(page: Page, **what: str) -> None:
-    """Choose, start, and wait for the end."""
-    await choose(page, **what)
-    await page.get_by_role("button", name="Start download").click()
-    await expect(page.locator("li").filter(has_text="Done").first).to_be_visible()
 
 
 async def test_from_the_first_start_to_the_chart_and_the_table(window: Window) -> None:
@@ -190,7 +116,7 @@ async def test_why_a_run_failed_is_said_and_its_gap_is_filled(window: Window) ->
     await page.get_by_role("gridcell", name="BTC/USDT").click()
     await page.get_by_role("tab", name="Gaps").click()
     await expect(page.get_by_role("grid", name="Gaps").get_by_role("row")).to_have_count(2)
-    await page.get_by_role("button", name="Fill gaps").click()
+    await page.get_by_role("button", name="Fill the gap").click()
     await expect(page.get_by_text("nothing is missing")).to_be_visible()
     assert window.complaints == []
 
@@ -303,12 +229,12 @@ async def test_hostile_text_is_only_text(window: Window) -> None:
         await page.keyboard.press(f"Control+{key}")
         await expect(page.locator("bdi").filter(has_text="<img src=x").first).to_be_visible()
         assert await page.locator("img").count() == 0
-        assert await _overflow(page) == []
+        assert await overflow(page) == []
     await page.keyboard.press("Control+2")
     await page.get_by_role("gridcell", name="<img").click()
     for tab in ("Chart", "Table", "Gaps", "About"):
         await page.get_by_role("tab", name=tab).click()
-        assert await _overflow(page) == []
+        assert await overflow(page) == []
     assert window.complaints == []
 
 
@@ -318,22 +244,11 @@ async def test_nothing_runs_out_of_the_window(window: Window, size: tuple[int, i
     await download(page, first_day="2024-05-01")
     for key in "1234":
         await page.keyboard.press(f"Control+{key}")
-        assert await _overflow(page) == [], f"page {key}"
+        assert await overflow(page) == [], f"page {key}"
         for grid in await page.get_by_role("grid").all():
             assert await grid.evaluate("it => it.scrollWidth - it.clientWidth") <= 0, f"page {key}"
     await page.keyboard.press("Control+2")
     await page.get_by_role("gridcell", name="BTC/USDT").click()
     for tab in ("Chart", "Table", "Gaps", "About"):
         await page.get_by_role("tab", name=tab).click()
-        assert await _overflow(page) == [], tab
-
-
-async def _overflow(page: Page) -> list[str]:
-    """What sticks out at the right of its page without being scrolled there on purpose."""
-    found: list[str] = await page.evaluate(
-        """() => [...document.querySelectorAll("main *")]
-            .filter((it) => it.getBoundingClientRect().right > innerWidth + 1)
-            .filter((it) => !it.closest("[role=grid], pre, .clip, .unseen, svg"))
-            .map((it) => `${it.tagName}.${it.className}`)"""
-    )
-    return found
+        assert await overflow(page) == [], tab
