@@ -122,7 +122,17 @@ class Catalog:
         RefusedFile
             There is one, and it can neither be read nor be put aside now.
         """
-        known = self.get(dataset, period)
+        return self._look_again(dataset, period, self.get(dataset, period))
+
+    def still(self, info: FileInfo) -> FileInfo | None:
+        """As :meth:`current`, of a file that was known a moment ago.
+
+        None, too, where it is known no more: what is being deleted must not be taken in again.
+        """
+        known = self.get(info.footer.dataset, info.period)
+        return None if known is None else self._look_again(info.footer.dataset, info.period, known)
+
+    def _look_again(self, dataset: DatasetId, period: Period, known: FileInfo | None) -> FileInfo | None:
         path = f"{dataset.folder}/{period.name}.parquet"
         with in_words(f"looking at {path}"):
             entry = self._fs.stat(self._layout.data_path / path)

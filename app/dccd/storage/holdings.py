@@ -15,7 +15,11 @@ from dccd.storage.unpublished import Unpublished
 
 
 class Holdings:
-    """Coverage and glances of all datasets; a glance is remembered until the dataset changes. Thread-safe."""
+    """Coverage and glances of all datasets; a glance is remembered until the dataset changes. Thread-safe.
+
+    What is published goes from journals to the coverage database or to files, and is noted in the new place
+    before it leaves the old one. All is asked in that order, so that it is never missed on its way.
+    """
 
     def __init__(
         self, catalog: Catalog, coverage: CoverageDb, faults: FileFaults, unpublished: Unpublished
@@ -28,7 +32,7 @@ class Holdings:
 
     def datasets(self) -> list[DatasetId]:
         """All datasets of which anything is known, by id."""
-        known = {*self._catalog.datasets(), *self._unpublished.datasets(), *self._coverage.datasets()}
+        known = {*self._unpublished.datasets(), *self._coverage.datasets(), *self._catalog.datasets()}
         return sorted(known, key=str)
 
     def require(self, dataset: DatasetId) -> None:
@@ -39,16 +43,17 @@ class Holdings:
         UnknownDataset
         """
         if not (
-            self._catalog.files(dataset) or self._unpublished.knows(dataset) or self._coverage.knows(dataset)
+            self._unpublished.knows(dataset) or self._coverage.knows(dataset) or self._catalog.files(dataset)
         ):
             raise UnknownDataset(f"Nothing is stored of {dataset}. Download it first.")
 
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What was fetched whole and is believed, asked for, and known to be absent."""
-        covered = self._catalog.covered(dataset) | self._unpublished.covered(dataset)
-        covered |= self._coverage.get(dataset, What.EMPTY)
+        covered, replaced = self._unpublished.covered(dataset), self._unpublished.replaced(dataset)
         # A doubt is forgotten once a file has what answers it; a page that has it is believed before.
-        doubted = self._coverage.get(dataset, What.DOUBTED) - self._unpublished.replaced(dataset)
+        doubted = self._coverage.get(dataset, What.DOUBTED) - replaced
+        covered |= self._coverage.get(dataset, What.EMPTY)
+        covered |= self._catalog.covered(dataset)
         return Coverage(
             covered - doubted,
             self._coverage.get(dataset, What.ASKED),

@@ -467,6 +467,7 @@ def test_a_file_that_a_reader_is_refused_is_a_gap_at_once(data_path: Path) -> No
     disk = Disk()
     with closing(Store.open(data_path, fs=disk)) as store:
         fill(store, *JANUARY)
+        fill(store, *FEBRUARY)
         assert store.info(BARS).gaps == ()
         january(data_path).touch()
         disk.refuses = lambda path: path.name == january(data_path).name

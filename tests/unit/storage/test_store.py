@@ -276,3 +276,68 @@ def test_batches_have_the_schema_on_disk(store: Store) -> None:
     [batch] = store.read(BARS)
     assert batch.schema.field("ts").type == pa.timestamp("us", "UTC")
     assert batch.schema.field("ts_sub_ns").type == pa.int16()
+
+
+@pytest.mark.parametrize("rows", [10, 0], ids=["with rows", "without"])
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [
+        ("unpublished", "covered"),
+        ("unpublished", "knows"),
+        ("unpublished", "datasets"),
+        ("coverage", "get"),
+        ("catalog", "covered"),
+        ("catalog", "files"),
+    ],
+)
+def test_what_is_published_while_it_is_asked_for_is_never_missed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, part: str, method: str, rows: int
+) -> None:
+    log = store.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(0, rows) if rows else {}, span(0, 10), None)
+    log.close()
+    owner = getattr(store._parts, part)
+    ask = getattr(owner, method)
+
+    def published_first(*args: Any) -> Any:
+        monkeypatch.setattr(owner, method, ask)
+        store.publish(BARS)
+        return ask(*args)
+
+    monkeypatch.setattr(owner, method, published_first)
+    [info] = store.inventory()
+    assert info.covered == span(0, 10)
+    assert store.coverage(BARS).covered == span(0, 10)
+    assert store.unpublished.datasets() == []
+
+
+def test_what_is_deleted_while_datasets_are_listed_is_not_listed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 0, 10)
+    listed = store._parts.holdings.datasets
+
+    def deleted_then() -> list[DatasetId]:
+        found = listed()
+        store.keeping.delete(BARS)
+        return found
+
+    monkeypatch.setattr(store._parts.holdings, "datasets", deleted_then)
+    assert store.inventory() == []
+
+
+def test_a_reader_does_not_take_in_again_what_is_being_deleted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 0, 10)
+    listed = store.files
+
+    def dropped_then(*args: Any) -> Any:
+        found = listed(*args)
+        for info in found:  # as a deletion does before it moves the files
+            store._parts.catalog.drop(info)
+        return found
+
+    monkeypatch.setattr(store, "files", dropped_then)
+    assert opens(store) == []
+    assert listed(BARS) == []
