@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +73,7 @@ class Recovery:
         self._resume_trash = resume_trash
         self._catalog, self._coverage, self._faults = catalog, coverage, faults
         self._unpublished = unpublished
+        self._holed: list[Journal] = []
         self._turn = threading.Lock()
         self._progress: RecoveryProgress | None = RecoveryProgress("starting", 0, 0)
         self._over = self._stopped = False
@@ -122,7 +123,7 @@ class Recovery:
             buried = Buried(look(self._fs, self._layout))
         self._at("comparing files with the index")
         differences = self._catalog.refresh(partial(self._at, "reading files that the index does not know"))
-        holed = scan_journals(
+        for journal in scan_journals(
             self._fs,
             self._layout,
             self._quarantine,
@@ -130,12 +131,15 @@ class Recovery:
             self._unpublished,
             buried,
             partial(self._at, "reading journals"),
-        )
+        ):
+            if journal.holes:
+                self._holed.append(journal)  # kept in mind: an attempt that fails further on is not the last
         for dataset in self._catalog.datasets():
             epoch = max(info.footer.replaced.epoch for info in self._catalog.files(dataset))
             self._unpublished.note_epoch(dataset, epoch)
-        for journal in holed:
-            put_holes_aside(journal, self._quarantine, self._coverage, self._covered)
+        while self._holed:
+            put_holes_aside(self._holed[-1], self._quarantine, self._coverage, self._covered)
+            self._holed.pop()
         self._at("recording what is gone")
         self._record(differences, buried)
         if self._coverage.incomplete:
@@ -194,15 +198,14 @@ def scan_journals(
     unpublished: Unpublished,
     buried: Buried,
     tell: Callable[[int, int], None],
-) -> list[Journal]:
-    """Find the pages that earlier processes left; returns the journals that have more than pages in them.
+) -> Iterator[Journal]:
+    """Find the pages that earlier processes left; gives each journal once they are known.
 
     Parameters
     ----------
     tell : callable
         Called with how many of how many bytes were read; what it raises ends the work.
     """
-    holed: list[Journal] = []
     with in_words("looking for journals"):
         entries = sorted(each for each in fs.entries(layout.journals) if each.name.endswith(SUFFIX))
     before, total = 0, sum(entry.size for entry in entries)
@@ -223,13 +226,11 @@ def scan_journals(
             text = f"The journal {entry.name} cannot be read now ({error}). It is left for the next start."
             quarantine.problems.append(Problem(text, path))
             continue
-        if journal.holes:
-            holed.append(journal)
         journal.frames = [
             frame for frame in journal.frames if not buried.has_frame(frame.dataset, journal.id, frame.seq)
         ]
         unpublished.recover(journal, catalog.files)
-    return holed
+        yield journal
 
 
 def _tell(tell: Callable[[int, int], None], start: int, total: int, offset: int) -> None:

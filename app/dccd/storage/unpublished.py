@@ -49,6 +49,7 @@ class Unpublished:
         self._clock = clock
         self._mutex = threading.RLock()
         self._journals: dict[str, Journal] = {}  # in the order of their beginning
+        self._added: dict[str, int] = {}  # by journal, the last frame that was taken note of
         self._writing: set[str] = set()
         self._own: set[str] = set()  # of those, the ones whose writers publish them
         self._frames: dict[DatasetId, list[Frame]] = {}
@@ -95,9 +96,12 @@ class Unpublished:
             )
 
     def sequences(self) -> dict[str, int]:
-        """Of each journal that still exists, the number of its last frame."""
+        """Of each journal that still exists, the number of the last frame that was added.
+
+        One that has been written, and is about to be added, does not count: it is not due yet, either.
+        """
         with self._mutex:
-            return {journal.id: journal.seq for journal in self._journals.values()}
+            return {journal_id: self._added.get(journal_id, 0) for journal_id in self._journals}
 
     def journal_ids(self) -> set[str]:
         """All journals that still exist."""
@@ -163,6 +167,7 @@ class Unpublished:
         journal.settle()
         with self._mutex:
             self._journals[journal.id] = journal
+            self._added[journal.id] = journal.seq
             for frame in journal.frames:
                 self._predecessors.note(frame.dataset, frame.epoch)
                 self._count(frame)
@@ -180,6 +185,7 @@ class Unpublished:
             self.open_bars.take(frame)
             return
         with self._mutex:
+            self._added[frame.journal.id] = frame.seq
             if frame.copy_of is not None:
                 same = [
                     each for each in self._frames.get(frame.dataset, ()) if each.identity == frame.copy_of
@@ -245,6 +251,7 @@ class Unpublished:
                     journal.settle()
                 if not journal.frames and journal.id not in self._writing:
                     free.append(self._journals.pop(journal.id))
+                    self._added.pop(journal.id, None)
         for journal in free:
             journal.retire()
 

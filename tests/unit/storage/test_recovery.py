@@ -474,3 +474,38 @@ def test_a_file_that_a_reader_is_refused_is_a_gap_at_once(data_path: Path) -> No
         with pytest.raises(StorageError):
             opens(store)
         assert causes(store) == {GapCause.UNREADABLE: span(*JANUARY)}
+
+
+def test_what_a_first_attempt_found_damaged_is_told_by_the_second(data_path: Path) -> None:
+    class Stubborn(RealFileSystem):
+        refuses = True
+
+        def replace(self, source: Path, target: Path) -> None:
+            if self.refuses and source.name == "zz.journal":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().replace(source, target)
+
+    with closing(Store.open(data_path)) as store:
+        log = store.begin_backfill(BARS, "run", source="binance")
+        for first in range(3):
+            log.append(bars(first, first + 1), span(first, first + 1), None)
+        log.close()
+        [journal] = store.unpublished.journal_ids()
+        with store.unpublished.pinned(BARS) as due:
+            middle = due[1].frame.offset + due[1].frame.size - 8
+    path = data_path / ".dccd" / "journal" / f"{journal}.journal"
+    data = bytearray(path.read_bytes())
+    data[middle] ^= 1
+    path.write_bytes(data)
+    path.with_name("zz.journal").write_bytes(bytes(100))
+    disk = Stubborn()
+    with closing(Store.open(data_path, fs=disk, recover=False)) as store:
+        with pytest.raises(StorageError):
+            store.recover()
+        disk.refuses = False
+        assert opens(store) == [0.0, 2.0]
+        assert causes(store) == {GapCause.PUT_ASIDE: span(1, 2)}
+        assert sorted("whole page" in problem.text for problem in store.problems) == [False, True]
+        store.publish()
+    assert not path.exists()
+    assert len([each for each in (data_path / ".dccd" / "quarantine").iterdir() if journal in each.name]) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DatasetBusy, StorageError, UnknownDataset, UnknownTrash
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS
+from dccd.storage.frames import Frame
 from dccd.storage.scan import snapshot
 from dccd.storage.store import Store
 from tests.faults.simdisk import SimDisk
@@ -262,3 +264,23 @@ def test_the_index_of_an_earlier_day_does_not_make_a_deleted_file_lost(
     third = Store.open(data_path, clock=clock)
     assert [each.dataset for each in third.inventory()] == [OTHER]
     third.close()
+
+
+def test_a_page_that_is_being_written_while_its_dataset_is_deleted_outlives_a_crash(
+    store: Store, data_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = store.begin_backfill(BARS, "run", source="test")
+    add = store.unpublished.add
+
+    def deleted_first(frame: Frame) -> None:
+        store.keeping.delete(BARS)  # the page is in the journal, and nobody has taken note of it yet
+        add(frame)
+
+    monkeypatch.setattr(store.unpublished, "add", deleted_first)
+    columns: dict[str, list[Any]] = {"ts": [FEB], **{name: [7.0] for name in NAMES}}
+    log.append(columns, IntervalSet.of(FEB, FEB + MINUTE_NS))
+    log.close()
+    assert opens(store) == [7.0]
+    store.close()
+    with closing(Store.open(data_path)) as again:
+        assert opens(again) == [7.0]
