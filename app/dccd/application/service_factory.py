@@ -14,11 +14,12 @@ from dccd.domain.errors import ConfigError
 from dccd.sources.base import Source
 from dccd.sources.binance import BINANCE
 from dccd.sources.bybit import BYBIT
+from dccd.sources.kraken import KRAKEN
 from dccd.sources.registry import SourceRegistry
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
-SOURCES: tuple[Source, ...] = (BINANCE, BYBIT)
+SOURCES: tuple[Source, ...] = (BINANCE, BYBIT, KRAKEN)
 
 
 def build_service(config: AppConfig, *, data_path: Path | None = None) -> Service:
