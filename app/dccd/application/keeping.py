@@ -49,7 +49,8 @@ class Keeping:
         return await restore_dataset(entry_id, store=self._service.store, events=self._service.events)
 
     async def trash(self) -> list[TrashEntry]:
-        """What can be restored, the oldest first."""
+        """What can be restored, the oldest first. Raises StorageError."""
+        await self._service.ready()
         return await asyncio.to_thread(self._service.store.keeping.deleted)
 
     async def empty_trash(self) -> list[TrashEntry]:

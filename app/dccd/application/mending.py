@@ -71,6 +71,7 @@ class Mending:
         ExchangeError
             An exchange's list of instruments could not be had.
         """
+        await self._service.ready()
         wanted = (
             [info.dataset for info in await self._service.inventory()] if datasets is None else list(datasets)
         )

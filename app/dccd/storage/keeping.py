@@ -122,6 +122,7 @@ class Keeping:
         StorageError
             The disk refused.
         """
+        self._home.recover()  # which puts back what was left half deleted
         return self._parts.trash.entries()
 
     def empty_trash(self, before_ns: int | None = None) -> list[TrashEntry]:

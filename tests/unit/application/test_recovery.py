@@ -16,6 +16,7 @@ from dccd.application.config import AppConfig
 from dccd.application.events import EventBus, ResyncEvent
 from dccd.application.jobs import RunState
 from dccd.application.recovery import RETRY_PAUSE_S, BackgroundRecovery
+from dccd.application.scheduler import Submission
 from dccd.application.service import Service
 from dccd.application.service_factory import build_service
 from dccd.domain.coverage import IntervalSet
@@ -170,3 +171,29 @@ async def test_it_is_tried_again_after_a_pause(data_path: Path) -> None:
         await recovery.done()
         assert (recovery.failure, begun) == (None, ["chores"])
         await recovery.stop()
+
+
+async def test_a_repair_of_all_knows_all_that_the_recovery_finds(
+    config: AppConfig, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Store.open(config.data_path)) as store:
+        for first in (0, 20):
+            log = store.begin_backfill(BARS, "run", source="binance")
+            log.append(bars(first, first + 10), covered(first, first + 10), None)
+            log.finish()
+    for name in ("catalog.db", "coverage.db"):
+        (config.data_path / ".dccd" / name).unlink()
+
+    async def fill_gaps(_dataset: DatasetId) -> Submission:
+        return Submission("run", "started")
+
+    async with build_service(config) as service:
+        monkeypatch.setattr(service.mending, "fill_gaps", fill_gaps)
+        repair = asyncio.create_task(service.mending.repair())
+        trash = asyncio.create_task(service.keeping.trash())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not trash.done()
+        disk.go_on.set()
+        assert [item.dataset for item in await repair] == [BARS]
+        assert await trash == []
