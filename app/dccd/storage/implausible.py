@@ -27,6 +27,9 @@ pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 EARLIEST_NS = 1_230_940_800_000_000_000  # 2009-01-03, the day of Bitcoin's first block
 AHEAD_NS = DAY_NS
+REMEMBERED = (
+    10_000  # rows of a dataset that are not kept twice; a clock that is wrong makes all rows implausible
+)
 
 NO_TIME = "no time that can be read"
 TOO_EARLY = "a time before 2009-01-03"
@@ -117,6 +120,8 @@ class ImplausibleRows:
                         raise
                     finally:
                         file.close()
+            if len(known[1]) + len(new) > REMEMBERED:
+                known[1].clear()
             known[1].update(new)
             for reason, count in Counter(lines[line] for line in new).items():
                 before = self._problems.get((dataset, reason), (0, None))[0]

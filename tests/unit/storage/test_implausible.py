@@ -18,6 +18,7 @@ from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DiskFull, StorageError
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, MINUTE_NS
+from dccd.storage import implausible
 from dccd.storage.implausible import EARLIEST_NS
 from dccd.storage.info import Gap
 from dccd.storage.store import Store
@@ -157,3 +158,12 @@ def test_bad_rows_are_durable_before_the_page_is_taken_or_the_page_is_not() -> N
     [path] = [path for path in disk.files() if "quarantine" in path]
     assert [json.loads(line)["row"]["ts"] for line in disk.files()[path].splitlines()] == [0, 1]
     store.close()
+
+
+def test_what_is_remembered_of_such_rows_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(implausible, "REMEMBERED", 2)
+    for day in (2, 3, 4, 4):  # the last page is fetched again
+        append(store, [NOW + day * DAY_NS])
+    assert len(kept(store)) == 3
+    [(_, remembered)] = store._parts.implausible._kept.values()
+    assert len(remembered) <= 2
