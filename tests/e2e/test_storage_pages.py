@@ -17,6 +17,7 @@ from dccd.domain.timeutils import HOUR_NS, parse_time
 pytest.importorskip("playwright", reason="needs Playwright: uv sync")
 from playwright.async_api import Page, Route, expect
 
+from tests.adopt.old_files import bars, write
 from tests.e2e.window import Window, overflow
 
 pytestmark = pytest.mark.needs("browser")
@@ -121,7 +122,7 @@ async def test_a_damaged_file_is_found_put_aside_and_fetched_again(window: Windo
     await store_may(window)
     damage(data_path)
     page = await open_dataset(window)
-    await more(page, "Verify")
+    await page.get_by_role("button", name="Verify the dataset").click()
     await expect(page.get_by_text("error found").or_(page.get_by_text("errors found"))).to_be_visible()
     await page.get_by_role("button", name="Show", exact=True).click()
     panel = page.get_by_role("region", name="Run", exact=True)
@@ -174,6 +175,18 @@ async def test_the_causes_of_gaps_are_explained_and_one_is_filled(window: Window
     assert window.complaints == []
 
 
+async def test_a_sound_dataset_is_verified(window: Window) -> None:
+    await store_may(window)
+    page = await open_dataset(window)
+    await more(page, "Verify")
+    await expect(page.get_by_text("Verified: all is as it was written.")).to_be_visible()
+    await page.get_by_role("button", name="Show", exact=True).click()
+    panel = page.get_by_role("region", name="Run", exact=True)
+    await expect(panel.get_by_text("sound", exact=True)).to_be_visible()
+    await expect(panel).to_contain_text(f"{ROWS} rows")
+    assert window.complaints == []
+
+
 async def test_a_check_and_its_result(window: Window) -> None:
     await store_may(window)
     page = await open_dataset(window)
@@ -200,10 +213,7 @@ async def test_the_data_folder_is_moved(window: Window, tmp_path: Path, data_pat
     await store_may(window)
     new = tmp_path / "elsewhere"
 
-    async def choose_folder(_title: str) -> Path:
-        return new
-
-    window.server.choose_folder = choose_folder
+    window.server.choose_folder = lambda _title: chosen(new)
     page = await window.open()
     await page.keyboard.press("Control+4")
     await page.get_by_role("button", name="Move…").click()
@@ -219,6 +229,51 @@ async def test_the_data_folder_is_moved(window: Window, tmp_path: Path, data_pat
     await page.get_by_role("gridcell", name="BTC/USDT").click()
     await page.get_by_role("tab", name="Table").click()
     await expect(page.get_by_role("row").filter(has_text="2024-05-31 23:00:00")).to_be_visible()
+
+
+async def test_the_change_waits_for_what_runs(window: Window, tmp_path: Path) -> None:
+    await store_may(window)
+    new = tmp_path / "elsewhere"
+    window.server.choose_folder = lambda _title: chosen(new)
+    page = await window.open()
+    window.exchange.latency_s = 0.5
+    request = BackfillRequest(
+        exchange="binance", symbol="BTC/USDT", data_type=BARS.data_type, span="1m", start="2024-01-01"
+    )
+    running = await window.service.start_backfill(request)
+    await page.keyboard.press("Control+4")
+    await page.get_by_role("button", name="Move…").click()
+    await page.get_by_role("button", name="Move", exact=True).click()
+    await expect(page.get_by_text("Everything is copied to")).to_be_visible()
+    await page.get_by_role("button", name="Change over now").click()
+    await expect(page.get_by_text("1 run is under way").first).to_be_visible()
+    await window.service.cancel(running.run_id)
+    await expect(page.get_by_text(f"The data is in {new} now.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Change over now")).to_have_count(0)
+
+
+async def chosen(folder: Path) -> Path:
+    return folder
+
+
+async def test_a_folder_of_dccd_3_is_taken_over(window: Window, tmp_path: Path) -> None:
+    old = tmp_path / "crypto"
+    write(old, "binance/ohlc/BTC-USDT/1h/2024.parquet", bars(10))
+    write(old, "notes/todo.parquet", bars(1))
+    window.server.choose_folder = lambda _title: chosen(old)
+    page = await window.open()
+    await page.keyboard.press("Control+4")
+    await page.get_by_role("button", name="Take over a dccd 3 folder…").click()
+    dialog = page.get_by_role("dialog", name="Take over a dccd 3 folder")
+    await expect(dialog.get_by_role("list", name="Datasets")).to_contain_text(NAME)
+    await expect(dialog).to_contain_text("not taken over")
+    assert await window.service.inventory() == []
+    await dialog.get_by_role("button", name="Take over", exact=True).click()
+    panel = page.get_by_role("region", name="Run", exact=True)
+    await expect(panel).to_contain_text("10 rows read, 10 stored")
+    await panel.get_by_role("button", name=NAME).click()
+    await expect(page.get_by_role("region", name=NAME)).to_be_visible()
+    assert window.complaints == []
 
 
 async def test_without_a_window_the_command_is_shown(window: Window) -> None:
