@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dccd.domain.capability import Capability
 from dccd.domain.coverage import IntervalSet
@@ -20,6 +20,7 @@ from dccd.domain.types import DataType, Market, Mode
 from dccd.sources.base import (
     ByCursor,
     ById,
+    ByIdBack,
     ByTile,
     ByTime,
     ByWindow,
@@ -35,9 +36,11 @@ from dccd.sources.base import (
 from dccd.transport.http import IN_FLIGHT, HttpTransport
 from dccd.transport.paging import (
     FetchedPage,
+    IdBackHistory,
     IdHistory,
     by_cursor,
     by_id,
+    by_id_back,
     by_tile,
     by_time,
     by_window,
@@ -296,14 +299,17 @@ class BoundSource:
             request = history.request(target, cursor, 0, now_ns)
             page = await self._http.fetch(request, lambda response: history.parse(target, response, cursor))
             columns = page.columns
-        elif history.first is None:
+        elif isinstance(history, ByIdBack) or history.first is None:
             return _First(target.instrument.listed_ns or 0, proven=True)
         else:
             columns = await self._http.fetch(
                 history.first(target), lambda response: history.parse(target, response)
             )
-        ts = columns["ts"]
-        return _First(ts[0], proven=True) if ts else None  # type: ignore[arg-type]
+        ts: Sequence[int] = columns["ts"]  # type: ignore[assignment]
+        if not ts:
+            return None
+        # Where the first bar was looked for among others, the one that holds it may open before it.
+        return _First(target.span.floor(ts[0]) if target.span is not None else ts[0], proven=True)
 
     # History
 
@@ -324,7 +330,7 @@ class BoundSource:
         ExchangeError
             The exchange, or the way to it, failed; pages already given stand.
         """
-        self.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
+        capability = self.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
         history = self.source.history[dataset.data_type]
         target = Target(instrument, dataset.span, dataset.depth)
         if isinstance(history, Snapshot):
@@ -344,9 +350,17 @@ class BoundSource:
                 start_ns = earliest_ns
         if start_ns >= end_ns:
             return
+        # Bars that an exchange keeps for a while only: it may keep them for less, so that nothing is known of
+        # what lies before the first that comes.
+        unsure = isinstance(history, ByWindow) and capability.lookback_s is not None
         async with aclosing(self._pages(target, history, start_ns, end_ns)) as pages:
             async for page in pages:
-                yield page
+                if unsure:
+                    first_ns: int = page.columns["ts"][0] if page.rows else end_ns  # type: ignore[assignment]
+                    unsure = not page.rows
+                    yield replace(page, covered=page.covered.clip(first_ns, end_ns))
+                else:
+                    yield page
 
     def _pages(
         self, target: Target, history: History, start_ns: int, end_ns: int
@@ -357,6 +371,8 @@ class BoundSource:
             return by_window(ask, target, history, start_ns, end_ns, IN_FLIGHT)
         if isinstance(history, ById):
             return by_id(ask, target, history, start_ns, end_ns, IN_FLIGHT)
+        if isinstance(history, ByIdBack):
+            return by_id_back(ask, target, history, start_ns, end_ns, IN_FLIGHT)
         if isinstance(history, ByTime):
             return by_time(ask, target, history, start_ns, end_ns)
         if isinstance(history, ByTile):
@@ -376,7 +392,7 @@ class BoundSource:
         horizon_ns = now_ns - round(settle_s * S_NS)
         if dataset.data_type is DataType.OHLC and dataset.span is not None:
             horizon_ns = dataset.span.floor(horizon_ns)  # bars that open before it are closed
-        capability = self.require(dataset.data_type, Mode.HISTORICAL, instrument)
+        capability = self.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span)
         if capability.lookback_s is not None:
             start_ns = max(start_ns, now_ns - capability.lookback_s * S_NS + HOUR_NS // 60)
         return start_ns, min(end_ns, horizon_ns)
@@ -406,8 +422,13 @@ class BoundSource:
         elif isinstance(history, Latest):
             rows, requests = history.rows[instrument.market], len(todo)
             request = history.request(target, rows)
-        elif isinstance(history, ById):
-            ids = IdHistory(self._http.fetch, target, history)
+        elif isinstance(history, ById | ByIdBack):
+            ask = self._http.fetch
+            ids: IdHistory | IdBackHistory = (
+                IdHistory(ask, target, history)
+                if isinstance(history, ById)
+                else IdBackHistory(ask, target, history)
+            )
             counted = (
                 todo if len(todo) <= _COUNTED_GAPS else IntervalSet.of(todo.start_ns or 0, todo.end_ns or 0)
             )

@@ -11,6 +11,7 @@ from dccd.sources.base.capabilities import historical
 from dccd.sources.base.history import (
     ByCursor,
     ById,
+    ByIdBack,
     ByTile,
     ByTime,
     ByWindow,
@@ -25,6 +26,7 @@ from dccd.sources.base.source import Source
 __all__ = [
     "ByCursor",
     "ById",
+    "ByIdBack",
     "ByTile",
     "ByTime",
     "ByWindow",

@@ -1,8 +1,9 @@
-"""How an exchange's past is asked for: seven ways of paging, of which a source picks one for each data type.
+"""How an exchange's past is asked for: eight ways of paging, of which a source picks one for each data type.
 
 ===================  ============================================================================
 :class:`ByWindow`    the pages' time windows are known beforehand: bars, open interest
 :class:`ById`        rows carry rising ids, a page starts at any id: trades
+:class:`ByIdBack`    rows carry rising ids, a page ends before any id or moment: trades
 :class:`ByCursor`    each answer says where the next page starts
 :class:`ByTime`      rows by time alone, many of one instant: trades
 :class:`ByTile`      few rows at unknown times: funding
@@ -103,6 +104,31 @@ class ById:
     window_s: int = 3600
     settle_s: float = 10.0
     aggregated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByIdBack:
+    """History of rows whose ids (column ``tid_num``) rise with time, asked for by where a page ends.
+
+    Attributes
+    ----------
+    request : callable (target, stop_id, limit) -> Request
+        For the last rows before an id, none between them left out.
+    request_before : callable (target, stop_ns, limit) -> Request
+        For the last rows before a moment.
+    parse : callable (target, response) -> Columns
+        Rows in order of their ids.
+    rows : int
+        Rows of a page at most.
+    settle_s : float
+        Rows younger than this may not be listed yet.
+    """
+
+    request: Callable[[Target, int, int], Request]
+    request_before: Callable[[Target, int, int], Request]
+    parse: Callable[[Target, Response], Columns]
+    rows: int
+    settle_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,4 +254,4 @@ class ByTile:
     settle_s: float = 60.0
 
 
-History = ByWindow | ById | ByCursor | ByTime | ByTile | Latest | Snapshot
+History = ByWindow | ById | ByIdBack | ByCursor | ByTime | ByTile | Latest | Snapshot

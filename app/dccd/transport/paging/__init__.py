@@ -8,6 +8,7 @@ mistake: it is asked for again, and is an error where rows are known to be.
 
 from dccd.transport.paging.by_cursor import by_cursor
 from dccd.transport.paging.by_id import IdHistory, by_id
+from dccd.transport.paging.by_id_back import IdBackHistory, by_id_back
 from dccd.transport.paging.by_tile import by_tile
 from dccd.transport.paging.by_time import by_time
 from dccd.transport.paging.by_window import by_window
@@ -16,9 +17,11 @@ from dccd.transport.paging.pages import FetchedPage, finite
 
 __all__ = [
     "FetchedPage",
+    "IdBackHistory",
     "IdHistory",
     "by_cursor",
     "by_id",
+    "by_id_back",
     "by_tile",
     "by_time",
     "by_window",

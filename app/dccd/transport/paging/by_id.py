@@ -26,10 +26,13 @@ class IdRange:
     ----------
     first_id, stop_id : int
         The rows of the range have ``first_id <= id < stop_id``.
+    sure : bool
+        Whether none are missing before the first: a row of before was seen, or there never was one.
     """
 
     first_id: int
     stop_id: int
+    sure: bool = True
 
 
 class IdHistory:
