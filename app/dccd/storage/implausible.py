@@ -27,9 +27,7 @@ pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 EARLIEST_NS = 1_230_940_800_000_000_000  # 2009-01-03, the day of Bitcoin's first block
 AHEAD_NS = DAY_NS
-REMEMBERED = (
-    10_000  # rows of a dataset that are not kept twice; a clock that is wrong makes all rows implausible
-)
+REMEMBERED = 10_000  # rows of a dataset that are not kept twice; with a wrong clock all are implausible
 
 NO_TIME = "no time that can be read"
 TOO_EARLY = "a time before 2009-01-03"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import TypeVar
 
 import pyarrow as pa
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
-from dccd.domain.errors import CorruptFile
+from dccd.domain.errors import CorruptFile, StorageError
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
 from dccd.storage.epochs import NOTHING_REPLACED
@@ -52,11 +52,35 @@ class Publisher:
         self._quarantine = quarantine
         self._mutex = threading.Lock()
         self._turns: dict[DatasetId, threading.Lock] = defaultdict(threading.Lock)
+        self._ended = False
 
-    def turn(self, dataset: DatasetId) -> threading.Lock:
-        """Held while the dataset's files are changed: whoever holds it sees files and index agree."""
+    @contextmanager
+    def turn(self, dataset: DatasetId) -> Iterator[None]:
+        """Held while the dataset's files are changed: whoever holds it sees files and index agree.
+
+        Raises
+        ------
+        StorageError
+            After :meth:`end`.
+        """
         with self._mutex:
-            return self._turns[dataset]
+            turn = self._turns[dataset]
+        with turn:
+            if self._ended:
+                raise StorageError("The data folder has been closed.")
+            yield
+
+    def end(self) -> None:
+        """Return once nobody changes a file any more; what is published now ends after the file at hand.
+
+        A file that is renamed after the folder was let go would take the place of another process's.
+        """
+        self._ended = True
+        with self._mutex:
+            turns = list(self._turns.values())
+        for turn in turns:
+            with turn:
+                pass
 
     def publish(
         self,
@@ -105,7 +129,7 @@ class Publisher:
             refused: RefusedFile | None = None
             for period in sorted(periods):
                 try:
-                    if stopped is None or not stopped():
+                    if not self._ended and (stopped is None or not stopped()):
                         self._publish_period(dataset, period, due)
                         continue
                 except SharingViolation:

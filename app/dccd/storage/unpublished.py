@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
+from dccd.domain.errors import StorageError
 from dccd.storage.footer import FileInfo
 from dccd.storage.frames import Frame
 from dccd.storage.journal import Journal
@@ -56,6 +57,7 @@ class Unpublished:
         self._covered: dict[DatasetId, IntervalSet] = {}
         self._backlogs: dict[DatasetId, _Backlog] = {}
         self._predecessors = Predecessors()
+        self._closed = False
         self.open_bars = OpenBars()
 
     def datasets(self) -> list[DatasetId]:
@@ -146,9 +148,18 @@ class Unpublished:
         return found
 
     def begin(self, journal: Journal, *, publishes_itself: bool) -> None:
-        """A new journal, being written; by somebody who has it published, or for the policy to see to it."""
+        """A new journal, being written; by somebody who has it published, or for the policy to see to it.
+
+        Raises
+        ------
+        StorageError
+            All has been closed.
+        """
         journal.predecessors = self._predecessors
         with self._mutex:
+            if self._closed:
+                journal.close()
+                raise StorageError("The data folder has been closed.")
             self._journals[journal.id] = journal
             self._writing.add(journal.id)
             if publishes_itself:
@@ -258,6 +269,7 @@ class Unpublished:
     def close(self) -> None:
         """Close the journals and leave them for the next start."""
         with self._mutex:
+            self._closed = True
             for journal in self._journals.values():
                 journal.close()
 

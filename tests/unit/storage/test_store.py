@@ -13,6 +13,8 @@ from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DataFolderLocked, DataFolderUnusable, StorageError, UnknownDataset, UsageError
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import HOUR_NS, MINUTE_NS
+from dccd.storage.fs import RealFileSystem
+from dccd.storage.journal import Journal
 from dccd.storage.lock import holder
 from dccd.storage.store import Store
 
@@ -341,3 +343,48 @@ def test_a_reader_does_not_take_in_again_what_is_being_deleted(
     monkeypatch.setattr(store, "files", dropped_then)
     assert opens(store) == []
     assert listed(BARS) == []
+
+
+def test_a_folder_is_let_go_of_only_when_no_file_is_being_written(
+    data_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, closing = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    class Slow(RealFileSystem):
+        def replace(self, source: Path, target: Path) -> None:
+            if target.suffix == ".parquet":
+                reached.set()
+                assert closing.wait(30)
+                told.append(f"writes {target.stem}")
+            super().replace(source, target)
+
+    store = Store.open(data_path, fs=Slow())
+    log = store.begin_backfill(BARS, "run", source="binance")
+    log.append(bars(-5, 5), span(-5, 5), None)
+    log.close()
+    wait, close_journals = store._parts.recovery.wait, store.unpublished.close
+
+    def waited() -> None:
+        wait()
+        closing.set()
+
+    def closed() -> None:
+        told.append("lets go")
+        close_journals()
+
+    monkeypatch.setattr(store._parts.recovery, "wait", waited)
+    monkeypatch.setattr(store.unpublished, "close", closed)
+    publishing = threading.Thread(target=store.publish)
+    publishing.start()
+    assert reached.wait(30)
+    store.close()
+    publishing.join()
+    assert told == ["writes 2024-01", "lets go"]
+    with pytest.raises(StorageError, match="closed"):
+        store.publish(BARS)
+    with pytest.raises(StorageError, match="closed"):
+        store.unpublished.begin(Journal.create(RealFileSystem(), data_path), publishes_itself=True)
+    again = Store.open(data_path)
+    assert opens(again) == [float(n) for n in range(-5, 5)]
+    again.close()
