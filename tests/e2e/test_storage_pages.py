@@ -35,8 +35,8 @@ async def store_may(window: Window) -> None:
         symbol="BTC/USDT",
         data_type=BARS.data_type,
         span="1h",
-        start="2024-05-01",
-        end="2024-06-01",
+        start=parse_time("2024-05-01"),
+        end=parse_time("2024-06-01"),
     )
     submission = await window.service.start_backfill(request)
     await window.service.wait(submission.run_id)
@@ -238,7 +238,11 @@ async def test_the_change_waits_for_what_runs(window: Window, tmp_path: Path) ->
     page = await window.open()
     window.exchange.latency_s = 0.5
     request = BackfillRequest(
-        exchange="binance", symbol="BTC/USDT", data_type=BARS.data_type, span="1m", start="2024-01-01"
+        exchange="binance",
+        symbol="BTC/USDT",
+        data_type=BARS.data_type,
+        span="1m",
+        start=parse_time("2024-01-01"),
     )
     running = await window.service.start_backfill(request)
     await page.keyboard.press("Control+4")
