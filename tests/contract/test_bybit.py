@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from dccd.sources.bybit import BYBIT
 from tests.contract.kit import (
     SKEW_NS,
     Clock,
+    Fetched,
     bound,
     dataset,
     expected_opens,
@@ -323,10 +325,10 @@ async def test_no_single_empty_answer_empties_a_range(
         assert exchange.faults[0].times == 0
 
 
-async def _once(exchange: BybitStandIn, clock: Clock, *what: object) -> object:
+async def _once(exchange: BybitStandIn, clock: Clock, *what: Any) -> Fetched:
     source = bound(BYBIT, exchange.url, clock)
     try:
-        return await fetch(source, *what)  # type: ignore[arg-type]
+        return await fetch(source, *what)
     finally:
         await source.aclose()
 
