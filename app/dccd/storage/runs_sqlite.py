@@ -157,9 +157,7 @@ class RunsStore(Generic[R]):
             raise CorruptFile(fault.replace("\n", " "))
         if await self._one("SELECT 1 FROM runs WHERE NOT (json_valid(document) AND json_valid(log_tail))"):
             raise CorruptFile("a run's entry is damaged")
-        await self._db.execute(
-            "DELETE FROM runs WHERE FALSE"
-        )  # one bit can forbid to write, and nothing else
+        await self._db.execute("DELETE FROM runs WHERE FALSE")  # one bit may forbid writing and no more
         await self._db.commit()
 
     async def _one(self, sql: str, values: tuple[object, ...] = ()) -> Any:

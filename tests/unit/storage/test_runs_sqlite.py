@@ -29,19 +29,24 @@ def aside() -> list[str]:
 
 
 @pytest.fixture
-def open_store(path: Path, aside: list[str]) -> Opens:
+async def open_store(path: Path, aside: list[str]) -> AsyncIterator[Opens]:
     def put_aside(database: Path, text: str) -> None:
         database.replace(database.with_name(f"aside-{len(aside)}"))
         aside.append(text)
 
-    return lambda: Store.open(path, JobRun, put_aside)
+    async def opened() -> Store:
+        stores.append(await Store.open(path, JobRun, put_aside))
+        return stores[-1]
+
+    stores: list[Store] = []
+    yield opened
+    for store in stores:
+        await store.close()
 
 
 @pytest.fixture
-async def runs(open_store: Opens) -> AsyncIterator[Store]:
-    store = await open_store()
-    yield store
-    await store.close()
+async def runs(open_store: Opens) -> Store:
+    return await open_store()
 
 
 def run(number: int, state: RunState = RunState.SUCCEEDED, dataset: str = "binance:A-B:trades") -> JobRun:
@@ -157,7 +162,7 @@ def changed(path: Path, sql: str) -> bytes:
     """The file, after somebody else changed it."""
     path.parent.mkdir(exist_ok=True)
     with sqlite3.connect(path) as other:
-        other.execute(sql)
+        other.executescript(sql)
     other.close()
     return contents(path)
 
@@ -193,6 +198,7 @@ async def test_a_file_of_a_newer_version_is_left_alone(
         "ALTER TABLE runs DROP COLUMN log_tail",
         "UPDATE runs SET document = 'no JSON'",
         "UPDATE runs SET log_tail = '['",
+        "PRAGMA writable_schema = 1; DELETE FROM sqlite_master WHERE name = 'runs_by_time'",
     ],
 )
 async def test_a_file_of_another_form_is_put_aside(
@@ -241,16 +247,19 @@ async def test_a_bit_that_forbids_to_write_is_damage(
     await store.close()
 
 
-@pytest.fixture
-def folder(path: Path) -> None:
-    path.mkdir(parents=True)
-
-
-@pytest.mark.usefixtures("folder")
-async def test_what_the_system_refuses_stays(open_store: Opens, aside: list[str]) -> None:
-    with pytest.raises(StorageError, match="holds no market data; move it"):
+async def test_a_file_that_the_system_refuses_stays(
+    open_store: Opens, runs: Store, path: Path, aside: list[str]
+) -> None:
+    await runs.save(run(1))
+    await runs.close()
+    in_the_way = path.with_name("runs.db-wal")
+    in_the_way.mkdir()
+    with pytest.raises(StorageError, match=r"unable to open .* holds no market data; move it"):
         await open_store()
-    assert aside == []
+    in_the_way.rmdir()
+    again = await open_store()
+    assert ([item.run_id for item in await again.list()], aside) == (["run1"], [])
+    await again.close()
 
 
 @pytest.fixture
