@@ -68,9 +68,10 @@ class Recovery:
         faults: FileFaults,
         unpublished: Unpublished,
         resume_trash: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self._fs, self._layout, self._quarantine = fs, layout, quarantine
-        self._resume_trash = resume_trash
+        self._resume_trash, self._changed = resume_trash, changed
         self._catalog, self._coverage, self._faults = catalog, coverage, faults
         self._unpublished = unpublished
         self._holed: list[Journal] = []
@@ -103,9 +104,10 @@ class Recovery:
                 return
             try:
                 self._recover()
+                self._changed()  # before anybody goes on: what was remembered is of before
+                self._over = True
             finally:
                 self._progress = None
-            self._over = True
 
     def stop(self) -> None:
         """Ask it to end where it stands; the next start begins again."""

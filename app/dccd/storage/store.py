@@ -25,7 +25,7 @@ from dccd.storage.fs import FileSystem, RealFileSystem, SharingViolation, in_wor
 from dccd.storage.info import Coverage, DatasetInfo, Gap
 from dccd.storage.journal import Journal
 from dccd.storage.keeping import Keeping
-from dccd.storage.layout import Layout, prepare, refuse_foreign
+from dccd.storage.layout import Layout, mark, prepare, refuse_foreign
 from dccd.storage.lock import FolderLock, acquire
 from dccd.storage.paced_publisher import PacedPublisher
 from dccd.storage.quarantine import Problem
@@ -96,6 +96,7 @@ class Store:
         try:
             with in_words(f"finishing the move of the data to {data_path}"):
                 finish_interrupted(fs, data_path)
+            mark(fs, layout)
             store = cls(fs, layout, lock, clock)
         except BaseException:
             lock.release()
@@ -118,9 +119,7 @@ class Store:
         StorageError
             The disk refused, or the store was closed meanwhile.
         """
-        if not self._parts.recovery.over:
-            self._parts.recovery.ensure()
-            self._parts.holdings.changed()
+        self._parts.recovery.ensure()
 
     def interrupt(self) -> None:
         """Ask a recovery that goes on to end where it is, the store being about to be closed."""

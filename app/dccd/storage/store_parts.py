@@ -43,7 +43,7 @@ class StoreParts:
         )  # fmt: skip
         self.recovery = Recovery(
             fs, layout, self.quarantine, self.catalog, self.coverage, self.faults, self.unpublished,
-            self.trash.resume,
+            self.trash.resume, self.holdings.changed,
         )  # fmt: skip
         self.verifier = Verifier(
             fs, layout, self.catalog, self.coverage, self.unpublished, self.publisher, self.faults.damaged

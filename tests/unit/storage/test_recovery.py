@@ -509,3 +509,22 @@ def test_what_a_first_attempt_found_damaged_is_told_by_the_second(data_path: Pat
         store.publish()
     assert not path.exists()
     assert len([each for each in (data_path / ".dccd" / "quarantine").iterdir() if journal in each.name]) == 1
+
+
+def test_who_waited_for_the_recovery_is_told_nothing_from_before(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Store.open(stored, recover=False)) as store:
+        assert store.inventory()[0].gaps == ()  # and remembered
+        january(stored).unlink()
+        ensure = store._parts.recovery.ensure
+        told: list[dict[str, IntervalSet]] = []
+
+        def ask_at_once() -> None:
+            monkeypatch.setattr(store._parts.recovery, "ensure", ensure)
+            ensure()
+            told.append(causes(store))
+
+        monkeypatch.setattr(store._parts.recovery, "ensure", ask_at_once)
+        store.recover()
+        assert told == [{GapCause.FILE_GONE: span(*JANUARY)}]

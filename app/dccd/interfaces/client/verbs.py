@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PAGE_ROWS = 262_144
+_RECOVERING_POLL_S = 0.25
 
 
 class Client(Connection):
@@ -264,7 +266,11 @@ class Client(Connection):
         return str((await self.call("POST", "/api/find", json=body))["dataset"])
 
     async def inventory(self) -> list[Json]:
-        """Every dataset: rows, size, time range, coverage, gaps."""
+        """Every dataset: rows, size, time range, coverage, gaps; once the data folder is recovered."""
+        health = await self.call("GET", "/api/health")
+        while health["recovering"] is not None:  # till then it is what the last process knew
+            await asyncio.sleep(_RECOVERING_POLL_S)
+            health = await self.call("GET", "/api/health")
         answer = await self.call("GET", "/api/inventory")
         return list(answer["datasets"])
 
