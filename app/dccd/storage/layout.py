@@ -94,10 +94,22 @@ def prepare(fs: FileSystem, layout: Layout) -> None:
         with in_words(f"preparing the data folder {path}"):
             for folder in (layout.state, layout.journals, layout.tmp, layout.quarantine):
                 fs.make_folder(folder)
-            if fs.stat(layout.marker) is None:
-                write_marker(fs, layout.marker)
     except StorageError as error:
         raise DataFolderUnusable(f"{error} Choose a folder that you can write to.") from error
+
+
+def mark(fs: FileSystem, layout: Layout) -> None:
+    """Have a whole marker, where it is missing, damaged or of an older program; for who holds the lock.
+
+    Raises
+    ------
+    StorageError
+        The disk refused.
+    """
+    with in_words(f"marking the data folder {layout.data_path}"):
+        marker = read_marker(fs, layout.marker)
+        if marker is None or not marker.sealed:
+            write_marker(fs, layout.marker)
 
 
 def refuse_file(fs: FileSystem, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,19 +14,29 @@ FORMAT = 1
 
 
 class Marker(NamedTuple):
-    """What a data folder says of itself."""
+    """What a data folder says of itself.
+
+    Attributes
+    ----------
+    format : int
+    moved_to : Path or None
+        Where its data is now.
+    sealed : bool
+        Its checksum says that it is as it was written.
+    """
 
     format: int
     moved_to: Path | None = None
+    sealed: bool = False
 
 
 def read_marker(fs: FileSystem, path: Path) -> Marker | None:
-    """The marker at `path`, None when there is none.
+    """The marker at `path`, None when there is none; a damaged one says by its name whose the folder is.
 
     Raises
     ------
     DataFolderUnusable
-        It is there and cannot be read.
+        The system would not have it read.
     """
     try:
         file = fs.open(path)
@@ -34,13 +45,26 @@ def read_marker(fs: FileSystem, path: Path) -> Marker | None:
     except OSError as error:
         raise DataFolderUnusable(f"{path} cannot be read ({error.strerror}).") from error
     try:
-        said = json.loads(file.read_at(0, 1 << 16))
-        moved_to = said.get("moved_to")
-        return Marker(int(said["format"]), None if moved_to is None else Path(moved_to))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return Marker(FORMAT)  # torn by a power cut in its first second: the name alone says whose it is
+        return _decode(file.read_at(0, 1 << 16))
+    except OSError as error:
+        raise DataFolderUnusable(f"{path} cannot be read ({error.strerror}).") from error
     finally:
         file.close()
+
+
+def _decode(data: bytes) -> Marker:
+    try:
+        said = json.loads(data)
+        crc, moved_to = said.pop("crc32", None), said.get("moved_to")
+        if crc in (None, _crc(said)):  # None: of before there were checksums
+            return Marker(int(said["format"]), None if moved_to is None else Path(moved_to), crc is not None)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return Marker(FORMAT)
+
+
+def _crc(said: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(said, sort_keys=True).encode())
 
 
 def write_marker(fs: FileSystem, path: Path, moved_to: Path | None = None) -> None:
@@ -52,7 +76,7 @@ def write_marker(fs: FileSystem, path: Path, moved_to: Path | None = None) -> No
     fs.remove(fresh)
     file = fs.create(fresh)
     try:
-        file.append(json.dumps(said).encode())
+        file.append(json.dumps({**said, "crc32": _crc(said)}).encode())
         file.sync()
     finally:
         file.close()
