@@ -23,7 +23,8 @@ import pytest
 from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import parse_time
 from dccd.interfaces.cli.main import run
-from dccd.storage.fs import Bytes, RealFile
+from dccd.storage.fs import Bytes, RealFile, RealFileSystem, Usage
+from dccd.storage.room import Room
 from dccd.storage.store import Store
 from dccd.transport.retry import Backoff
 from tests.exchanges.binance import BinanceStandIn
@@ -172,6 +173,21 @@ def stored(data_path: Path) -> pa.Table:
         return pa.Table.from_batches(store.read(MINUTES))
 
 
+@pytest.fixture
+def unforeseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room that is there when one looks, and that another program has taken when it comes to writing."""
+    monkeypatch.setattr(Store, "room", lambda *_: Room(1 << 40, 1 << 40, 0, 0))
+
+
+def test_a_disk_that_is_too_small_is_said_to_be(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RealFileSystem, "usage", lambda *_: Usage(5 * MB, 6 * MB))
+    said = person.types(*FEBRUARY)
+    assert said.status == 1
+    assert "in all, and 1.0 GB are to be kept free" in said.sentence
+    assert "free_space_floor_gb" in said.sentence
+
+
+@pytest.mark.usefixtures("unforeseen")
 def test_a_disk_that_fills_in_the_middle(person: Person, small_disk: MakeDisk) -> None:
     undisturbed = person.folder / "undisturbed"
     person.data_path = undisturbed
@@ -199,6 +215,7 @@ def test_a_disk_that_fills_in_the_middle(person: Person, small_disk: MakeDisk) -
     assert stored(person.data_path) == stored(undisturbed)
 
 
+@pytest.mark.usefixtures("unforeseen")
 def test_a_disk_that_is_full_from_the_start(person: Person, small_disk: MakeDisk) -> None:
     disk = small_disk(16 * 1024)
     person.data_path = disk.folder / "data"

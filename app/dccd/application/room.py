@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from dccd.domain.errors import DiskFull
 from dccd.storage.room import Room, RoomState
 
 LOOK_EVERY_S = 1.0
@@ -45,8 +46,18 @@ class RoomWatch:
         ----------
         tell : callable
             Called with what is waited for, in words, each second of waiting.
+
+        Raises
+        ------
+        DiskFull
+            The whole disk is smaller than what is to be kept free of it.
         """
         while not stop.is_set() and (room := await self.look()).state is not RoomState.ENOUGH:
+            if room.total_bytes < room.floor_bytes:
+                raise DiskFull(
+                    f"The disk holds {_size(room.total_bytes)} in all, and {_size(room.floor_bytes)} are to "
+                    "be kept free. Choose a data folder on a larger one, or set a lower free_space_floor_gb."
+                )
             await tell(in_words(room))
             try:
                 await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
@@ -56,8 +67,7 @@ class RoomWatch:
 
 def in_words(room: Room) -> str:
     """What is waited for, and how much of it is missing."""
-    floor = max(room.soft_floor_bytes, room.hard_floor_bytes)
-    return f"room on the disk: {_size(room.free_bytes)} free, {_size(floor)} to be kept free"
+    return f"room on the disk: {_size(room.free_bytes)} free, {_size(room.floor_bytes)} to be kept free"
 
 
 def _size(size_bytes: int) -> str:

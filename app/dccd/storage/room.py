@@ -47,11 +47,16 @@ class Room:
     hard_floor_bytes: int
 
     @property
+    def floor_bytes(self) -> int:
+        """What is to be kept free, by the higher of both floors."""
+        return max(self.soft_floor_bytes, self.hard_floor_bytes)
+
+    @property
     def state(self) -> RoomState:
         """Where the free room stands between the floors."""
         if self.free_bytes < self.hard_floor_bytes:
             return RoomState.FULL
-        if self.free_bytes < max(self.soft_floor_bytes, self.hard_floor_bytes):
+        if self.free_bytes < self.floor_bytes:
             return RoomState.LOW
         return RoomState.ENOUGH
 

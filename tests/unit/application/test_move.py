@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dccd.application.jobs import RunState
 from dccd.application.service import Service
 from dccd.application.service_factory import build_service
 from dccd.domain.errors import DataFolderUnusable, UsageError
+from dccd.storage.relocate import Relocation
 from tests.exchanges.binance import BinanceStandIn
 from tests.unit.application.conftest import HOURLY, fetched, hourly
 
@@ -77,7 +79,8 @@ async def test_nothing_changes_over_while_runs_are_under_way(
     service: Service, exchange: BinanceStandIn, tmp_path: Path, data_path: Path
 ) -> None:
     await service.wait((await service.moving.move(tmp_path / "new")).run_id)
-    await service.change_settings({"settings": {"free_space_floor_gb": 1e9}})  # this one waits for room
+    floor_gb = shutil.disk_usage(data_path).total / 1e9 - 0.001
+    await service.change_settings({"settings": {"free_space_floor_gb": floor_gb}})  # this one waits for room
     started = await service.start_backfill(hourly("2024-02-01", "2024-03-01"))
     with pytest.raises(UsageError, match="1 run is under way"):
         await service.moving.switch()
@@ -111,3 +114,20 @@ async def test_a_change_over_that_fails_leaves_all_as_it_was(
     assert (await service.info(HOURLY)).rows == 29 * 24
     assert service.data_path == data_path
     assert (target / "ohlc").read_text() == "somebody put a file in the way"
+
+
+async def test_a_run_that_starts_while_the_new_folder_is_looked_at_is_under_way(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.wait((await service.moving.move(tmp_path / "new")).run_id)
+    await service.change_settings({"settings": {"free_space_floor_gb": 1e9}})  # it waits for room
+    loop, check = asyncio.get_running_loop(), Relocation.check
+
+    def meanwhile(relocation: Relocation) -> None:
+        request = service.start_backfill(hourly("2024-02-01", "2024-03-01"))
+        asyncio.run_coroutine_threadsafe(request, loop).result(30)
+        check(relocation)
+
+    monkeypatch.setattr(Relocation, "check", meanwhile)
+    with pytest.raises(UsageError, match="1 run is under way"):
+        await service.moving.switch()

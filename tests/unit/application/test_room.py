@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from dccd.application.jobs import RunState
 from dccd.application.room import LOOK_EVERY_S, RoomWatch, in_words
 from dccd.application.service import Service
 from dccd.domain.coverage import IntervalSet
+from dccd.domain.errors import DiskFull
 from dccd.domain.timeutils import HOUR_NS
 from dccd.storage.room import SPARE_BYTES, Room, RoomState
 from dccd.storage.store import Store
@@ -84,8 +86,18 @@ async def test_waiting_ends_when_it_is_told_to_stop() -> None:
     await RoomWatch(lambda: _room(0)).wait(stop, tell)
 
 
+async def test_a_disk_smaller_than_what_is_to_be_kept_free_is_not_waited_for() -> None:
+    async def tell(words: str) -> None:
+        raise AssertionError(words)
+
+    small = Room(10 * GB, 20 * GB, 30 * GB, GB)
+    with pytest.raises(DiskFull, match=r"holds 20.0 GB in all, and 30.0 GB are to be kept free"):
+        await RoomWatch(lambda: small).wait(asyncio.Event(), tell)
+
+
 async def test_a_download_waits_for_room_and_goes_on(service: Service, exchange: BinanceStandIn) -> None:
-    await service.change_settings({"settings": {"free_space_floor_gb": 1e9}})
+    floor_gb = shutil.disk_usage(service.data_path).total / 1e9 - 0.001  # never so much is free
+    await service.change_settings({"settings": {"free_space_floor_gb": floor_gb}})
     started = await service.start_backfill(hourly("2024-02-01", "2024-03-01"))
     with service.events.enable_queue() as queue:
         while (run := await service.run(started.run_id)).progress is None or not run.progress.waiting:

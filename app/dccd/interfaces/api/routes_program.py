@@ -52,7 +52,7 @@ async def _disk(watch: RoomWatch) -> tuple[models.Disk | None, list[str]]:
     return models.Disk(
         free_bytes=room.free_bytes,
         total_bytes=room.total_bytes,
-        floor_bytes=max(room.soft_floor_bytes, room.hard_floor_bytes),
+        floor_bytes=room.floor_bytes,
         state=room.state.value,
     ), low
 
