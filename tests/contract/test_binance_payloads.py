@@ -91,3 +91,7 @@ def test_any_answer_is_an_error_of_ours_or_none(status: int, body: bytes) -> Non
     error = BINANCE.error(Response(status, {"retry-after": "soon"}, body))
     assert isinstance(error, ExchangeError | None)
     assert error is not None or status < 400
+
+
+async def test_an_error_that_is_no_text_is_an_error_of_ours() -> None:
+    assert isinstance(await read(b'{"code":-1,"msg":"\xd6"}', 200, parser(DataType.TRADES)), ExchangeError)

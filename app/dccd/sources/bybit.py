@@ -249,7 +249,7 @@ def _error(response: Response) -> ExchangeError | None:
         return None
     try:
         said = msgspec.json.decode(response.body, type=_Said)
-    except msgspec.MsgspecError:
+    except ValueError:  # not JSON, or not even text
         said = _Said(status, response.body[:80].decode(errors="replace").strip())
         if status < 400:
             return None  # for a parser to refuse

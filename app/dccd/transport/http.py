@@ -144,7 +144,10 @@ class HttpTransport:
 
         async def attempt() -> T:
             response = await self._send(request)
-            error = self._source.error(response)
+            try:
+                error = self._source.error(response)
+            except ValueError as fault:  # what is not even text
+                raise self._malformed(request, response, fault) from fault
             if error is not None:
                 if isinstance(error, Throttled):
                     budget = self._budgets[request.budget or request.host]
@@ -155,10 +158,7 @@ class HttpTransport:
             except DccdError:
                 raise
             except Exception as fault:
-                raise MalformedPayload(
-                    f"{self._source.name} answered {request.path} with something else than it documents: "
-                    f"{fault} (HTTP {response.status}, {response.body[:60]!r})."
-                ) from fault
+                raise self._malformed(request, response, fault) from fault
             self._failures = {by: one for by, one in self._failures.items() if one.host != request.host}
             return parsed
 
@@ -166,6 +166,12 @@ class HttpTransport:
             return await retry(attempt, sleep=self._sleep, backoff=backoff or self._backoff, failed=failed)
         finally:
             self._failures.pop(ours, None)
+
+    def _malformed(self, request: Request, response: Response, fault: Exception) -> MalformedPayload:
+        return MalformedPayload(
+            f"{self._source.name} answered {request.path} with something else than it documents: "
+            f"{fault} (HTTP {response.status}, {response.body[:60]!r})."
+        )
 
     async def _send(self, request: Request) -> Response:
         budget = self._budgets[request.budget or request.host]
