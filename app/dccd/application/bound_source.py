@@ -299,12 +299,14 @@ class BoundSource:
             request = history.request(target, cursor, 0, now_ns)
             page = await self._http.fetch(request, lambda response: history.parse(target, response, cursor))
             columns = page.columns
+        elif isinstance(history, ByIdBack) and history.latest is not None:
+            first = await IdBackHistory(self._http.fetch, target, history).first()
+            return _First(first[1], first[0] <= 1) if first else None
         elif isinstance(history, ByIdBack) or history.first is None:
             return _First(target.instrument.listed_ns or 0, proven=True)
         else:
-            columns = await self._http.fetch(
-                history.first(target), lambda response: history.parse(target, response)
-            )
+            read = (history.parse_first if isinstance(history, ByWindow) else None) or history.parse
+            columns = await self._http.fetch(history.first(target), lambda response: read(target, response))
         ts: Sequence[int] = columns["ts"]  # type: ignore[assignment]
         if not ts:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import ceil
 
 from dccd.domain.errors import Throttled
 from dccd.domain.timeutils import S_NS, iso
@@ -116,7 +117,8 @@ class RollingBudget(Budget):
         async with self._turn:
             self._roll()
             try:
-                while self._used and self._used + weight > self.units * USABLE:
+                # What is kept back of a few units is less than one: all of those are used.
+                while self._used and self._used + weight > ceil(self.units * USABLE):
                     soon_ns = self.now_ns() + S_NS // 50  # all in flight: one of them is back shortly
                     self.resumes_ns = self._back[0][0] if self._back else soon_ns
                     await self._sleep(max(0.001, (self.resumes_ns - self.now_ns()) / S_NS))

@@ -26,6 +26,7 @@ class Trades:
     rows: Sequence[tuple[int, int]]
     most: int = 1000
     empty: set[int] = field(default_factory=set)  # which answers have nothing by mistake
+    moments: bool = True  # whether rows can be asked for before a moment, or before ids alone
     asked: int = 0
 
     async def ask(self, request: Request, parse: Callable[[Response], Any], /) -> Any:
@@ -43,6 +44,9 @@ class Trades:
             pairs = [each.split(b":") for each in response.body.split(b",") if each]
             return {"ts": [int(ts) for _, ts in pairs], "tid_num": [int(number) for number, _ in pairs]}
 
+        if not self.moments:
+            newest = Request("x", "id", (("stop", str(10**15)), ("n", "1")))
+            return ByIdBack(request=request("id"), latest=lambda target: newest, parse=parse, rows=ROWS)
         return ByIdBack(request=request("id"), request_before=request("ts"), parse=parse, rows=ROWS)
 
     async def fetch(self, start_ns: int, end_ns: int) -> tuple[list[tuple[int, int]], IntervalSet]:
@@ -67,14 +71,15 @@ def made(count: int, seed: int = 0, *, gaps: bool = False, first: int = 1) -> li
     return rows
 
 
+@pytest.mark.parametrize("moments", [True, False])
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("most", [1000, 3])
 @pytest.mark.parametrize("seed", range(4))
-async def test_every_trade_of_any_range_and_no_other(seed: int, most: int, gaps: bool) -> None:
+async def test_every_trade_of_any_range_and_no_other(seed: int, most: int, gaps: bool, moments: bool) -> None:
     rows, draw = made(200, seed, gaps=gaps), random.Random(seed)
     for _ in range(6):
         start_ns, end_ns = sorted(draw.sample(range(900, rows[-1][1] + 100), 2))
-        found, covered = await Trades(rows, most).fetch(start_ns, end_ns)
+        found, covered = await Trades(rows, most, moments=moments).fetch(start_ns, end_ns)
         assert found == [row for row in rows if start_ns <= row[1] < end_ns]
         assert covered == IntervalSet.of(start_ns, end_ns)
 
@@ -93,10 +98,19 @@ async def test_what_is_served_no_more_is_not_taken_for_none() -> None:
     assert (await Trades(made(50)).fetch(0, 900)) == ([], IntervalSet.of(0, 900))
 
 
+@pytest.mark.parametrize("first", [1, 7_000_001])
+async def test_the_oldest_row_served(first: int) -> None:
+    trades = Trades(made(50, first=first), moments=False)
+    assert await IdBackHistory(trades.ask, TARGET, trades.history()).first() == trades.rows[0]
+    nothing = Trades([], moments=False)
+    assert await IdBackHistory(nothing.ask, TARGET, nothing.history()).first() is None
+
+
+@pytest.mark.parametrize("moments", [True, False])
 @pytest.mark.parametrize("which", range(8))
-async def test_one_empty_answer_loses_no_trades(which: int) -> None:
+async def test_one_empty_answer_loses_no_trades(which: int, moments: bool) -> None:
     rows = made(60)
-    found, covered = await Trades(rows, empty={which}).fetch(rows[20][1], rows[-1][1] + 1)
+    found, covered = await Trades(rows, empty={which}, moments=moments).fetch(rows[20][1], rows[-1][1] + 1)
     assert found == [row for row in rows if row[1] >= rows[20][1]]
     assert covered == IntervalSet.of(rows[20][1], rows[-1][1] + 1)
 

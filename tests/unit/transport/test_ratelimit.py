@@ -53,7 +53,7 @@ async def test_an_allowance_is_used_up_and_never_passed(error_ms: int, seed: int
     assert min(whole_minutes) >= 0.8 * 600
 
 
-@pytest.mark.parametrize(("units", "window_s", "workers"), [(600, 5, 24), (20, 2, 24)])
+@pytest.mark.parametrize(("units", "window_s", "workers"), [(600, 5, 24), (20, 2, 24), (10, 1, 24)])
 async def test_a_rolling_allowance_is_used_up_and_never_passed(
     units: int, window_s: int, workers: int
 ) -> None:

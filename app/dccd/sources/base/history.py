@@ -53,6 +53,9 @@ class ByWindow:
         Rows in order of ``ts``.
     first : callable (target) -> Request, or None
         Whose first row is the earliest there is, or earlier by less than a week.
+    parse_first : callable (target, response) -> Columns, or None
+        Reads the answer to `first` where that is of another kind: it needs the column ``ts`` alone, and the
+        bar that holds its first time is the earliest.
     rows : mapping of Market to int
         Rows of a window at most.
     window_s : mapping of Market to int
@@ -68,6 +71,7 @@ class ByWindow:
     parse: Callable[[Target, Response], Columns]
     rows: Mapping[Market, int]
     first: Callable[[Target], Request] | None = None
+    parse_first: Callable[[Target, Response], Columns] | None = None
     window_s: Mapping[Market, int] = field(default_factory=dict)
     dense: bool = False
     settle_s: float = 5.0
@@ -114,8 +118,10 @@ class ByIdBack:
     ----------
     request : callable (target, stop_id, limit) -> Request
         For the last rows before an id, none between them left out.
-    request_before : callable (target, stop_ns, limit) -> Request
-        For the last rows before a moment.
+    request_before : callable (target, stop_ns, limit) -> Request, or None
+        For the last rows before a moment; None where only ids can be asked for.
+    latest : callable (target) -> Request, or None
+        For the newest row, where all rows are served from the first on; without `request_before`.
     parse : callable (target, response) -> Columns
         Rows in order of their ids.
     rows : int
@@ -125,9 +131,10 @@ class ByIdBack:
     """
 
     request: Callable[[Target, int, int], Request]
-    request_before: Callable[[Target, int, int], Request]
     parse: Callable[[Target, Response], Columns]
     rows: int
+    request_before: Callable[[Target, int, int], Request] | None = None
+    latest: Callable[[Target], Request] | None = None
     settle_s: float = 10.0
 
 

@@ -21,11 +21,17 @@ def _ids(columns: Columns) -> Sequence[int]:
     return columns.get("tid_num", ())  # type: ignore[return-value]
 
 
+def _last(columns: Columns) -> tuple[int, int] | None:
+    return (_ids(columns)[-1], times(columns)[-1]) if times(columns) else None
+
+
 class IdBackHistory:
     """Such a history, explored: where a moment lies, and the pages between two ids."""
 
     def __init__(self, ask: Ask, target: Target, history: ByIdBack) -> None:
         self._ask, self._target, self._history = ask, target, history
+        self._known_first: tuple[int, int] | None = None
+        self._known_newest: tuple[int, int] | None = None
 
     async def _rows(self, request: Request) -> Columns:
         """Rows of one answer, asked for again when there are none: one empty answer proves nothing."""
@@ -39,11 +45,52 @@ class IdBackHistory:
 
     async def _before(self, stop_ns: int) -> int | None:
         """The id of the last row before a moment; None when there is none."""
+        if self._history.request_before is None:
+            return await self._search(stop_ns)
         ids = _ids(await self._rows(self._history.request_before(self._target, stop_ns, 1)))
         return ids[-1] if ids else None
 
+    async def _search(self, stop_ns: int) -> int | None:
+        """As :meth:`_before` by ids alone, guessing by the rate between two known rows."""
+        low, high = await self.first(), await self._newest()
+        if low is None or high is None or low[1] >= stop_ns:
+            return None
+        if high[1] < stop_ns:
+            return high[0]
+        found, halve = low[0], False
+        while high[0] - low[0] > 1:  # low lies before the moment, high at or after it
+            share = 0.5 if halve else (stop_ns - low[1]) / max(1, high[1] - low[1])
+            halve = not halve
+            middle = min(high[0] - 1, max(low[0] + 1, low[0] + round(share * (high[0] - low[0]))))
+            row = _last(await self._rows(self._history.request(self._target, middle + 1, 1)))
+            if row is None or not found <= row[0] <= middle:
+                raise MalformedPayload(f"The last row before id {middle + 1} is not among those known.")
+            if row[1] < stop_ns:
+                found, low = row[0], (middle, row[1])  # ids from there up to the middle are missing
+            else:
+                high = row
+        return found
+
+    async def _newest(self) -> tuple[int, int] | None:
+        """Id and time of the newest row; None without any."""
+        if self._known_newest is None and self._history.latest is not None:
+            self._known_newest = _last(await self._rows(self._history.latest(self._target)))
+        return self._known_newest
+
+    async def first(self) -> tuple[int, int] | None:
+        """Id and time of the oldest row that is served; None without any."""
+        newest = await self._newest()
+        if self._known_first is None and newest is not None:
+            stop_id = 1 + await self._oldest(newest[0])
+            self._known_first = _last(await self._rows(self._history.request(self._target, stop_id, 1)))
+        return self._known_first
+
     async def _oldest(self, known_id: int) -> int:
         """The id of the oldest row that is served, which is `known_id` or before it."""
+        if self._history.latest is not None:  # mostly all are served
+            ids = _ids(await self._rows(self._history.request(self._target, 2, 1)))
+            if ids:
+                return ids[0]
         low, high = 0, known_id  # rows before `high` are looked for, there are none before `low`
         while low < high:
             middle = (low + high + 1) // 2
