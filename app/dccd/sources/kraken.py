@@ -197,7 +197,7 @@ def _error(response: Response) -> ExchangeError | None:
         return None
     try:
         stated = _errors.decode(response.body).error
-    except msgspec.MsgspecError:
+    except ValueError:  # not JSON, or not even text
         stated = []
     listed = [stated] if isinstance(stated, str) else stated
     said = next((words for words in listed if words.startswith("E")), "")

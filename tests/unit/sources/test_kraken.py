@@ -76,6 +76,11 @@ def test_times_keep_every_digit() -> None:
     assert history.parse(target(), Response(200, {}, body.encode()))["ts"] == list(told.values())
 
 
+def test_what_is_not_even_text_is_known_by_its_status() -> None:
+    assert isinstance(KRAKEN.error(Response(500, {}, b'{"error":["E\xff"]}')), ExchangeUnavailable)
+    assert isinstance(KRAKEN.error(Response(404, {}, b'{"error":["E\xff"]}')), ExchangeRefused)
+
+
 def failure(status: int, *words: str, **headers: str) -> ExchangeError:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = json.dumps({"error": list(words)}).encode() if words else b"<html>"
