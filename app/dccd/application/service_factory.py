@@ -16,11 +16,12 @@ from dccd.sources.binance import BINANCE
 from dccd.sources.bybit import BYBIT
 from dccd.sources.coinbase import COINBASE
 from dccd.sources.kraken import KRAKEN
+from dccd.sources.okx import OKX
 from dccd.sources.registry import SourceRegistry
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
-SOURCES: tuple[Source, ...] = (BINANCE, BYBIT, COINBASE, KRAKEN)
+SOURCES: tuple[Source, ...] = (BINANCE, BYBIT, COINBASE, KRAKEN, OKX)
 
 
 def build_service(config: AppConfig, *, data_path: Path | None = None) -> Service:
