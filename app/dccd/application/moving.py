@@ -57,10 +57,12 @@ class Moving:
         relocation = self._relocation
         if relocation is None:
             raise UsageError("Nothing is being moved. Name the folder to move the data to first.")
-        if running := self._service.scheduler.running:
+        await asyncio.to_thread(relocation.check)  # somebody may have put something there meanwhile
+        if (
+            running := self._service.scheduler.running
+        ):  # nothing is waited for between this and the end of work
             words = "1 run is" if running == 1 else f"{running} runs are"
             raise UsageError(f"{words} under way. Wait for the end, or stop them, and change over then.")
-        await asyncio.to_thread(relocation.check)  # somebody may have put something there meanwhile
         self._relocation = None
         await self._service.stop()
         unsaved: ConfigError | None = None
