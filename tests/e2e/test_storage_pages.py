@@ -108,7 +108,7 @@ async def test_the_trash_is_emptied_once_it_was_asked(window: Window) -> None:
     await page.keyboard.press("Control+4")
     await page.get_by_role("button", name="Empty the trash…").click()
     dialog = page.get_by_role("dialog", name="Empty the trash")
-    await expect(dialog).to_contain_text("kB are freed")
+    await expect(dialog).to_contain_text("This deletes 1\u00a0dataset for good and frees")
     await dialog.get_by_role("button", name="Cancel").click()
     assert len(await window.service.keeping.trash()) == 1
     await page.get_by_role("button", name="Empty the trash…").click()

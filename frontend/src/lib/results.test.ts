@@ -43,6 +43,7 @@ test("a verification's end is told", () => {
   expect(outcome("verify", DAMAGED)).toContain("put aside");
   expect(outcome("verify", { datasets: [], errors: 0 })).toContain("to the end");
   expect(outcome("backfill", { why: "" })).toBeNull();
+  expect(outcome("backfill", { why: "It keeps 30 days." })).toContain("It keeps 30 days.");
 });
 
 test("a check's differences are a line for each column", () => {

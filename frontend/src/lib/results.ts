@@ -196,6 +196,10 @@ export function moved(result: Json): Moved {
 
 /** What a person who started it is told at its end. */
 export function outcome(operation: string, result: Json): string | null {
+  if (operation === "backfill") {
+    const why = maybeText(result["why"]);
+    return why === null ? null : `Not all of it was to be had: ${why}`;
+  }
   if (operation === "verify") {
     const { sound, errors, datasets } = verification(result);
     if (sound) return "Verified: all is as it was written.";

@@ -26,14 +26,14 @@ export function againRun(run: Run): void {
   });
 }
 
-/** Settles when its run is known. */
+/** Settles when its run has ended. */
 export async function fillGaps(dataset: string): Promise<void> {
-  await told(await api.fillGaps(dataset), "Fetching what is missing.");
+  await foundOut(await api.fillGaps(dataset), "Fetching what is missing.");
 }
 
 /** The same for one gap. */
 export async function fillGap(request: BackfillRequest): Promise<void> {
-  await told(await api.startBackfill(request), "Fetching this gap.");
+  await foundOut(await api.startBackfill(request), "Fetching this gap.");
 }
 
 /** Read datasets again, all without a list; with `mend` what is damaged is put aside. */

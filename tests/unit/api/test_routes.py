@@ -133,6 +133,8 @@ async def test_what_was_fetched_is_in_the_inventory(filled: Running) -> None:
     detail = (await filled.local.get(f"/api/datasets/{DATASET}")).json()
     assert sum(item["rows"] for item in detail["file_list"]) == HOURS
     assert names_in(detail["path"]) == {item["name"] for item in detail["file_list"]}
+    (file,) = filled.service.store.files(DatasetId.parse(DATASET))
+    assert [item["sha256"] for item in detail["file_list"]] == [file.footer.sha256]
 
 
 async def test_pages_of_rows_are_the_whole_from_either_end(filled: Running) -> None:
