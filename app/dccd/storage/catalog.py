@@ -45,10 +45,18 @@ class Differences(NamedTuple):
 
 
 class Catalog:
-    """All period files of a data folder. Thread-safe."""
+    """All period files of a data folder. Thread-safe.
 
-    def __init__(self, fs: FileSystem, layout: Layout, faults: FileFaults) -> None:
-        self._fs, self._layout, self._faults = fs, layout, faults
+    Parameters
+    ----------
+    note_epoch : callable
+        Told of each file that is taken note of the dataset, and the greatest epoch that it was replaced in.
+    """
+
+    def __init__(
+        self, fs: FileSystem, layout: Layout, faults: FileFaults, note_epoch: Callable[[DatasetId, int], None]
+    ) -> None:
+        self._fs, self._layout, self._faults, self._note_epoch = fs, layout, faults, note_epoch
         self._mutex = threading.Lock()
         self._files: dict[DatasetId, dict[Period, FileInfo]] = {}
         self._covered: dict[DatasetId, IntervalSet] = {}
@@ -248,6 +256,7 @@ class Catalog:
         return found, closed
 
     def _keep(self, info: FileInfo) -> None:
+        self._note_epoch(info.footer.dataset, info.footer.replaced.epoch)
         self._files.setdefault(info.footer.dataset, {})[info.period] = info
         self._covered.pop(info.footer.dataset, None)
 

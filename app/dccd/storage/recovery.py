@@ -136,9 +136,6 @@ class Recovery:
         ):
             if journal.holes:
                 self._holed.append(journal)  # kept in mind: an attempt that fails further on is not the last
-        for dataset in self._catalog.datasets():
-            epoch = max(info.footer.replaced.epoch for info in self._catalog.files(dataset))
-            self._unpublished.note_epoch(dataset, epoch)
         while self._holed:
             put_holes_aside(self._holed[-1], self._quarantine, self._coverage, self._covered)
             self._holed.pop()

@@ -32,7 +32,7 @@ class StoreParts:
         self.coverage = open_coverage(fs, layout, self.quarantine)
         self.derivations = Derivations(self.coverage)
         self.faults = FileFaults(layout, self.quarantine, self.coverage)
-        self.catalog = Catalog(fs, layout, self.faults)
+        self.catalog = Catalog(fs, layout, self.faults, self.unpublished.note_epoch)
         self.holdings = Holdings(self.catalog, self.coverage, self.faults, self.unpublished)
         self.publisher = Publisher(
             fs, layout, self.catalog, self.coverage, self.unpublished, self.catalog.put_aside

@@ -222,7 +222,6 @@ class Trash:
             pass
         else:
             self._catalog.put(info)
-            self._unpublished.note_epoch(dataset, info.footer.replaced.epoch)
 
     def _merge(self, dataset: DatasetId, folder: Path, name: str) -> None:
         """Of a period that has a file again, the one becomes part of the other."""

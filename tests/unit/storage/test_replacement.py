@@ -275,3 +275,20 @@ def test_covered_and_empty_time_can_be_doubted_too(store: Store) -> None:
     assert store.files(BARS) == []
     assert store.doubted(BARS) == span(2, 3)
     assert store.coverage(BARS).covered == span(0, 2)
+
+
+def test_a_file_that_comes_back_brings_its_epoch(data_path: Path, tmp_path: Path) -> None:
+    store = Store.open(data_path)
+    fill(store, range(10), 1.0)
+    doubt(store, 0, 10)
+    fill(store, range(10), 2.0)
+    [file] = store.files(BARS)
+    store.close()
+    (data_path / file.path).rename(tmp_path / "kept")
+    store = Store.open(data_path)
+    (tmp_path / "kept").rename(data_path / file.path)
+    [found] = store.keeping.verify(BARS).problems
+    assert store.keeping.mend(BARS, found)
+    fill(store, range(5, 6), 3.0)  # what comes later is not dead
+    assert (5, 3.0) in values(store)
+    store.close()
