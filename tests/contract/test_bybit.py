@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dccd.application.bound_source import BoundSource
+from dccd.application.jobs import JobParams
+from dccd.application.operations.plan import find_work
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import ExchangeError, InvalidRange, NoCapability, Throttled, UnknownSymbol
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, S_NS, parse_time
 from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.bybit import BYBIT
+from dccd.storage.store import Store
 from tests.contract.kit import (
     SKEW_NS,
     Clock,
@@ -189,6 +194,20 @@ async def test_the_newest_trades_and_what_they_prove(
     within = await fetch(bybit, symbol, DataType.TRADES, got.ts[5], got.ts[-3])
     assert within.ts == [ts for ts in got.ts if got.ts[5] <= ts < got.ts[-3]]
     assert_nothing_refused(exchange)
+
+
+async def test_older_trades_are_said_not_to_be_had(bybit: BoundSource, clock: Clock, tmp_path: Path) -> None:
+    """They are not absent, nor a gap to be mended: the exchange gives only the newest."""
+    what, it = await dataset(bybit, "BTC/USDT", DataType.TRADES)
+    oldest_ns = await bybit.earliest_ns(what, it)
+    with closing(Store.open(tmp_path)) as store:
+        params = JobParams(start=NOW_NS - DAY_NS)
+        work = await find_work(params, what, it, source=bybit, store=store, clock=clock.now_ns)
+    assert work.unserved == IntervalSet.of(NOW_NS - DAY_NS, oldest_ns)
+    assert work.unserved_cause == "Bybit gives the newest 60 trades only"
+    assert not work.absent
+    assert work.todo.start_ns == oldest_ns
+    assert not work.asked & work.unserved
 
 
 async def test_the_oldest_trade_moves_on_with_time(
