@@ -238,3 +238,14 @@ def test_a_copy_that_reads_back_otherwise_is_no_copy(source: Path, other_volume:
     with pytest.raises(StorageError, match="reads back otherwise"):
         Relocation(source, other_volume / "new", Flipping()).finish()
     assert hours_in(source) == list(range(60))
+
+
+def test_what_is_deleted_after_it_was_copied_does_not_come_back(source: Path, target: Path) -> None:
+    move = Relocation(source, target)
+    copied(move)
+    with closing(Store.open(source)) as store:
+        store.keeping.delete(BARS)
+    move.finish()
+    with closing(Store.open(target)) as store:
+        assert store.inventory() == []
+        assert [entry.rows for entry in store.keeping.deleted()] == [60]
