@@ -24,8 +24,9 @@ from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.store import Store
 from tests.property.store_model import DATASETS, SPOTS, Key, Model, Row, at, columns, key, rows_at
 
-EXAMPLES = int(os.environ.get("DCCD_MACHINE", "30"))
+EXAMPLES = int(os.environ.get("DCCD_MACHINE", "45"))
 PLACES = st.integers(0, SPOTS - 1)
+STRETCHES = st.builds(lambda low, long: range(low, low + long), PLACES, st.integers(1, 8))
 VALUES = st.sampled_from([1.0, 2.0, 3.0])
 MORE = st.sampled_from([None, 1, 2])
 
@@ -58,24 +59,25 @@ class StoreMachine(RuleBasedStateMachine):
             self.logs.append(self.store.begin_backfill(self.dataset, "run", source="binance"))
             self.answers[self.logs[-1]] = self.model.doubted
 
-    @rule(number=st.integers(0, 2), low=PLACES, high=PLACES, value=VALUES, more=MORE, gaps=st.booleans())
-    def append(self, number: int, low: int, high: int, value: float, more: int | None, gaps: bool) -> None:
-        if number < len(self.logs):
-            log, covered = self.logs[number], IntervalSet.of(at(low), at(max(low, high)))
-            rows = self.rows(range(low, high, 3 if gaps else 1), value, more)
-            log.append(columns(rows), covered, None)
-            replaced = covered & self.answers[log]
-            self.answers[log] -= replaced
-            self.model.take(rows, covered, replaced)
+    @rule(
+        number=st.integers(0, 2), spots=STRETCHES, value=VALUES, more=MORE, every=st.sampled_from([1, 3, 9])
+    )
+    def append(self, number: int, spots: range, value: float, more: int | None, every: int) -> None:
+        if not self.logs:
+            self.begin()
+        log, covered = self.logs[number % len(self.logs)], IntervalSet.of(at(spots.start), at(spots.stop))
+        rows = self.rows(spots[every // 9 :: every], value, more)  # at times none at all
+        log.append(columns(rows), covered, None)
+        replaced = covered & self.answers[log]
+        self.answers[log] -= replaced
+        self.model.take(rows, covered, replaced)
 
-    @rule(low=PLACES, high=PLACES, value=VALUES, more=MORE)
-    def stream(self, low: int, high: int, value: float, more: int | None) -> None:
-        rows = self.rows(range(low, min(high, low + 4)), value, more)
-        if rows:
-            covered = IntervalSet.of(at(low), rows[-1]["ts"] + 1)
-            self.store.stream_log().append(self.dataset, columns(rows), covered, source="binance")
-            self.store.stream_log().flush()
-            self.model.take(rows, covered)
+    @rule(spots=STRETCHES, value=VALUES, more=MORE)
+    def stream(self, spots: range, value: float, more: int | None) -> None:
+        rows, covered = self.rows(spots, value, more), IntervalSet.of(at(spots.start), at(spots[-1]) + 1)
+        self.store.stream_log().append(self.dataset, columns(rows), covered, source="binance")
+        self.store.stream_log().flush()
+        self.model.take(rows, covered)
 
     @rule(spot=PLACES, value=VALUES, more=MORE)
     def stream_an_open_bar(self, spot: int, value: float, more: int | None) -> None:
@@ -102,17 +104,18 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- what is known ----------------------------------------------------------------------------
 
-    @rule(low=PLACES, high=PLACES)
-    def ask(self, low: int, high: int) -> None:
-        if low < high:
-            self.store.add_asked(self.dataset, Interval(at(low), at(high)))
-            self.model.asked |= IntervalSet.of(at(low), at(high))
+    @rule(spots=STRETCHES)
+    def ask(self, spots: range) -> None:
+        interval = Interval(at(spots.start), at(spots.stop))
+        self.store.add_asked(self.dataset, interval)
+        self.model.asked |= IntervalSet([interval])
 
-    @rule(low=PLACES, high=PLACES)
-    def doubt(self, low: int, high: int) -> None:
-        if low < high and not self.trash:
-            self.store.add_doubt(self.dataset, Interval(at(low), at(high)), GapCause.DIFFERS)
-            self.model.doubted |= IntervalSet.of(at(low), at(high))
+    @rule(spots=STRETCHES)
+    def doubt(self, spots: range) -> None:
+        if not self.trash:
+            interval = Interval(at(spots.start), at(spots.stop))
+            self.store.add_doubt(self.dataset, interval, GapCause.DIFFERS)
+            self.model.doubted |= IntervalSet([interval])
             self.ever_doubted = True
 
     # --- what becomes of it -----------------------------------------------------------------------
@@ -135,8 +138,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 2))
     def restore(self, number: int) -> None:
-        if number < len(self.trash):
-            entry_id = list(self.trash)[number]
+        if self.trash:
+            entry_id = list(self.trash)[number % len(self.trash)]
             self.store.keeping.restore(entry_id)
             self.model.join(self.trash.pop(entry_id))
 
@@ -146,13 +149,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.restart(lose_index=False)
         self.store.publish()  # no journal has heard of anything now, that could bring it back
         infos = self.store.files(self.dataset)
-        if number < len(infos):
+        if infos:
+            info = infos[number % len(infos)]
             if closed:
                 self.store.close()
-            (self.folder / infos[number].path).unlink()
+            (self.folder / info.path).unlink()
             if closed:
                 self.store = Store.open(self.folder)
-            self.model.lose(IntervalSet([infos[number].period.interval]))
+            self.model.lose(IntervalSet([info.period.interval]))
             self.read(None, None)  # looks at each file again
 
     def finish_all(self) -> None:
