@@ -31,7 +31,7 @@ from tests.exchanges.engine import Fault
 from tests.exchanges.okx import LISTED, OkxStandIn
 
 NOW_NS = parse_time("2026-03-01T12:34:56.789Z")
-FIRST_NS = parse_time("2020-01-22")
+FIRST_NS = parse_time("2020-02-01")
 PAIRS = ["BTC/USDT", "BTC/USDT:USDT", "BTC/USD:BTC"]
 NAMES = ["BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP"]
 MARKETS = list(zip(PAIRS, NAMES, strict=True))
@@ -118,7 +118,7 @@ async def test_what_bars_hold(exchange: OkxStandIn, okx: BoundSource, symbol: st
 @pytest.mark.parametrize("span", ["1h", "1w", "1mo"])
 async def test_what_lies_before_the_first_bar_is_covered(okx: BoundSource, span: str) -> None:
     """The first bar is looked for among months; the week of its first day opens before that."""
-    end_ns = parse_time("2020-02-10")
+    end_ns = parse_time("2020-03-05")
     got = await fetch(okx, "BTC/USDT", DataType.OHLC, "2018-01-01", end_ns, span)
     assert got.ts == expected_opens(span, Span.parse(span).floor(FIRST_NS), end_ns)
     assert got.covered == IntervalSet.of(parse_time("2018-01-01"), end_ns)

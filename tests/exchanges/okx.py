@@ -13,7 +13,7 @@ from typing import Any
 from tests.exchanges.engine import Request, Response, StandIn
 from tests.exchanges.walk import Walk, decimal
 
-_FIRST_MS = 1_579_651_200_000  # 2020-01-22
+_FIRST_MS = 1_580_515_200_000  # 2020-02-01, a Saturday
 _BARS = {
     "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1H": "1h", "2H": "2h", "4H": "4h",
     "6Hutc": "6h", "12Hutc": "12h", "1Dutc": "1d", "1Wutc": "1w", "1Mutc": "1mo",
