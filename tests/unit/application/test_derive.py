@@ -131,6 +131,9 @@ async def test_a_hole_in_the_trades_is_a_gap_of_the_bars_until_it_is_filled(serv
     trades = [(START_NS + minute * MINUTE_NS, 1.0 + minute, 1.0) for minute in range(10)]
     put(service.store, trades, stretch(0, 3), stretch(5, 10))
     await derived(service, "1m")
+    assert await service.gaps(bars("1m")) == []  # nobody asked for trades in between
+    service.store.add_asked(TRADES, Interval(*minutes(0, 10)))
+    await derived(service, "1m")
     (gap,) = await service.gaps(bars("1m"))
     assert ([gap.start_ns, gap.end_ns], gap.cause) == (minutes(3, 5), "never fetched")
     put(service.store, [], stretch(3, 5))

@@ -30,6 +30,7 @@ from dccd.domain.timeutils import US_NS, iso
 from dccd.domain.types import DataType
 from dccd.sources.base import ById
 from dccd.storage.backfill_log import BackfillLog
+from dccd.storage.info import Coverage
 from dccd.storage.store import Store
 
 SOURCE = "derived:trades"  # in the files' provenance
@@ -148,14 +149,16 @@ class _Derivation:
         store.info(self._trades)
         store.publish(self._trades)  # what bars are made from is told by its files
         self._files = {file.period: file.sha256 for file in store.files(self._trades)}
-        whole = whole_bars(store.coverage(self._trades).covered, self._span)
+        trades = store.coverage(self._trades)
+        whole = whole_bars(trades.covered, self._span)
         start_ns, end_ns = self._range(whole)
         whole = whole.clip(start_ns, end_ns)
         if start_ns == end_ns:
             self._told.log("Nothing to make: the trades cover no whole bar.")
             return DeriveWork(start_ns, end_ns, IntervalSet())
         self._doubt_outdated(whole)
-        store.add_asked(bars, Interval(start_ns, end_ns))
+        for interval in self._asked(trades, start_ns, end_ns):
+            store.add_asked(bars, interval)
         # Where the exchange's own bars are doubted, it is the exchange that has better ones.
         own = IntervalSet(
             (gap.start_ns, gap.end_ns) for gap in store.gaps(bars) if gap.cause == GapCause.DIFFERS.value
@@ -175,6 +178,14 @@ class _Derivation:
         if end is None:
             return start_ns, max(start_ns, whole.end_ns or 0)
         return start_ns, max(start_ns, min(self._span.ceil(end), self._span.floor(time.time_ns())))
+
+    def _asked(self, trades: Coverage, start_ns: int, end_ns: int) -> IntervalSet:
+        """What of the range is wanted: all where a start was named, else where trades were wanted."""
+        if isinstance(self._params.start, int):
+            return IntervalSet.of(start_ns, end_ns)
+        wanted = trades.asked | trades.covered
+        bars = IntervalSet((self._span.floor(start), self._span.ceil(end)) for start, end in wanted)
+        return bars.clip(start_ns, end_ns)
 
     def _sources(self, intervals: IntervalSet) -> dict[str, IntervalSet]:
         """What trades lie there: time by the hash of their file, "" where there is none."""
