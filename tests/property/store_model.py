@@ -55,7 +55,7 @@ def rows_at(dataset: DatasetId, spot: int, value: float, more: int | None) -> li
             side = None if more is None else "buy"
             return [{**ts, "price": value, "amount": 1.0, "tid_num": spot, "side": side}]
         case DataType.ORDERBOOK:
-            levels = [("bid", 1.0), ("ask", 2.0)]
+            levels = [("ask", 1.0), ("bid", 1.0), ("bid", 2.0)]
             return [{**ts, "side": side, "price": p, "amount": value, "count": more} for side, p in levels]
         case DataType.BOOK_UPDATES:
             message = {**ts, "session": "s", "recv_no": spot, "is_snapshot": False, "seq": more}
