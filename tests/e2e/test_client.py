@@ -11,6 +11,7 @@ import pytest
 
 from dccd import Client
 from dccd.domain.timeutils import MS_NS, parse_time
+from dccd.interfaces.client import ApiError
 from tests.exchanges.binance import BinanceStandIn
 
 NOW_MS = parse_time("2024-03-01T12:20:00Z") // MS_NS
@@ -47,6 +48,15 @@ async def test_the_verbs(client: Callable[[], Client], tmp_path: Path) -> None:
         written = await c.export(dataset["id"], tmp_path / "out", format="arrow")
         assert (written["state"], written["rows_written"]) == ("succeeded", 708)
         assert await c.gaps(dataset["id"]) == []
+
+
+@pytest.mark.parametrize("entry", ["..", "a?b", "a#b", "a%2Fb", "ü"])
+async def test_a_name_in_a_path_is_one_part_of_it(client: Callable[[], Client], entry: str) -> None:
+    async with client() as c:
+        with pytest.raises(ApiError) as refused:
+            await c.restore(entry)
+    assert refused.value.problem_code == "unknown_trash"
+    assert repr(entry) in str(refused.value)
 
 
 async def test_a_client_outlives_the_one_it_went_through(client: Callable[[], Client]) -> None:

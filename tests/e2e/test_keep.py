@@ -91,5 +91,7 @@ def test_what_is_deleted_can_be_had_back(dccd: Dccd, data: Path, capsys: pytest.
     assert dccd("trash") == 0
     assert "The trash is empty." in capsys.readouterr().out
     assert not [path for path in (data / ".dccd" / "trash").rglob("*") if path.is_file()]
-    assert dccd("trash", "--restore", entry) == 2
+    for gone in (entry, "../x", "..", "a/b", "ü?#%2F"):
+        assert dccd("trash", "--restore", gone) == 2
+        assert "no such entry in the trash" in capsys.readouterr().err
     assert dccd("delete", *HOURLY) == 2

@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from dccd.domain.errors import UsageError
+from dccd.domain.errors import UnknownTrash, UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import print_json, print_table, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
@@ -84,6 +84,10 @@ async def trash(arguments: Namespace) -> int:
     require_data(arguments)
     async with connect(arguments) as client:
         if arguments.restore is not None:
+            if arguments.restore not in {item["id"] for item in await client.trash()}:
+                raise UnknownTrash(
+                    f"There is no such entry in the trash: {arguments.restore!r}. `dccd trash` lists what there is."
+                )
             entry = await client.restore(arguments.restore)
             print(f"{entry['dataset']}: {entry['rows']:,} rows are back.")
             return 0

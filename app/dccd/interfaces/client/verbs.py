@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from dccd.domain.span import Span
 from dccd.domain.timeutils import MS_NS
@@ -131,7 +132,7 @@ class Client(Connection):
 
     async def fill(self, dataset: str, *, on_progress: OnProgress | None = None) -> Json:
         """Fetch just the gaps of a dataset, named by its id. Returns what :meth:`backfill` does."""
-        started = await self.call("POST", f"/api/datasets/{dataset}/fill")
+        started = await self.call("POST", f"/api/datasets/{_part(dataset)}/fill")
         return _outcome(await self.follow_started(started, on_progress))
 
     async def start_repair(self, datasets: list[str] | None = None) -> list[Json]:
@@ -173,7 +174,7 @@ class Client(Connection):
         """
         given = (("windows", windows), ("seed", seed))
         body = {name: value for name, value in given if value is not None}
-        started = await self.call("POST", f"/api/datasets/{dataset}/check", json=body)
+        started = await self.call("POST", f"/api/datasets/{_part(dataset)}/check", json=body)
         run = await self.follow_started(started, on_progress)
         return _outcome(run) | {"result": run["result"]}
 
@@ -187,7 +188,7 @@ class Client(Connection):
     ) -> Json:
         """Compare stored bars with what the stored trades make; see :meth:`check` for what is returned."""
         body = {name: str(value) for name, value in (("start", start), ("end", end)) if value is not None}
-        started = await self.call("POST", f"/api/datasets/{dataset}/audit", json=body)
+        started = await self.call("POST", f"/api/datasets/{_part(dataset)}/audit", json=body)
         run = await self.follow_started(started, on_progress)
         return _outcome(run) | {"result": run["result"]}
 
@@ -276,7 +277,7 @@ class Client(Connection):
 
     async def gaps(self, dataset: str) -> list[Json]:
         """The gaps of a dataset, named by its id: ``start_ms``, ``end_ms``, ``cause``."""
-        answer = await self.call("GET", f"/api/datasets/{dataset}/gaps")
+        answer = await self.call("GET", f"/api/datasets/{_part(dataset)}/gaps")
         return list(answer["gaps"])
 
     async def export(
@@ -364,11 +365,11 @@ class Client(Connection):
 
     async def certificate(self, dataset: str) -> Json:
         """What the files of a dataset, named by its id, hold and lack; see `docs/certificate.md`."""
-        return await self.call("GET", f"/api/datasets/{dataset}/certificate")
+        return await self.call("GET", f"/api/datasets/{_part(dataset)}/certificate")
 
     async def delete(self, dataset: str) -> Json:
         """Move a dataset, named by its id, to the trash; ``id`` of the answer is for :meth:`restore`."""
-        return await self.call("DELETE", f"/api/datasets/{dataset}")
+        return await self.call("DELETE", f"/api/datasets/{_part(dataset)}")
 
     async def trash(self) -> list[Json]:
         """What lies in the trash, the oldest first."""
@@ -376,7 +377,7 @@ class Client(Connection):
 
     async def restore(self, entry: str) -> Json:
         """Put a deleted dataset back."""
-        return await self.call("POST", f"/api/trash/{entry}/restore")
+        return await self.call("POST", f"/api/trash/{_part(entry)}/restore")
 
     async def empty_trash(self) -> list[Json]:
         """Remove for good all that lies in the trash; returns what was removed."""
@@ -411,6 +412,11 @@ def _request(exchange: str, symbol: str, data_type: str, **rest: object) -> Json
         if key in given:
             given[key] = str(given[key])
     return {"exchange": exchange, "symbol": symbol, "data_type": data_type, **given}
+
+
+def _part(name: str) -> str:
+    """A name as one part of a path, whatever is in it; dots as well, which mean folders when they are alone."""
+    return quote(name, safe="").replace(".", "%2E")
 
 
 def _absolute(folder: str | os.PathLike[str]) -> str:
