@@ -75,7 +75,9 @@ def test_trades_are_asked_for_before_an_id_or_a_moment() -> None:
     by_id = trades().request(target(Market.LINEAR), 242720721, 100)
     wanted = [("type", "1"), ("after", "242720721"), ("limit", "100")]
     assert asked(by_id, "market/history-trades", "trades") == wanted
-    by_time = trades().request_before(target(Market.LINEAR), END_NS - 1, 1)  # within a millisecond: its end
+    before = trades().request_before
+    assert before is not None
+    by_time = before(target(Market.LINEAR), END_NS - 1, 1)  # within a millisecond: its end
     assert asked(by_time, "market/history-trades", "trades") == [
         ("type", "2"),
         ("after", END),
