@@ -46,5 +46,6 @@ class StoreParts:
             self.trash.resume, self.holdings.changed,
         )  # fmt: skip
         self.verifier = Verifier(
-            fs, layout, self.catalog, self.coverage, self.unpublished, self.publisher, self.faults.damaged
-        )
+            fs, layout, self.catalog, self.coverage, self.unpublished, self.publisher, self.faults,
+            self.holdings,
+        )  # fmt: skip

@@ -7,7 +7,7 @@ looks wrong is looked at again while nothing of the dataset is being published.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,9 +21,12 @@ from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import iso
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
+from dccd.storage.file_faults import FileFaults
 from dccd.storage.footer import FileInfo, read_info
 from dccd.storage.fs import Entry, FileSystem, in_words
+from dccd.storage.holdings import Holdings
 from dccd.storage.layout import Layout
+from dccd.storage.lost_time import lost_time
 from dccd.storage.period_file import read_file_info, reading
 from dccd.storage.publish import Publisher
 from dccd.storage.row_checks import RowChecks
@@ -81,7 +84,7 @@ class VerifyReport:
     files, rows, size_bytes : int
         What was looked at; rows of files and of journals.
     problems : tuple of Finding
-        In order of time, those of journals last.
+        Files in order of time, then what is lost of others, then journals.
     stopped : bool
         Whether it was cut short.
     """
@@ -125,11 +128,12 @@ class Verifier:
         coverage: CoverageDb,
         unpublished: Unpublished,
         publisher: Publisher,
-        put_aside: Callable[[str, CorruptFile, FileInfo | None], None],
+        faults: FileFaults,
+        holdings: Holdings,
     ) -> None:
         self._fs, self._layout = fs, layout
         self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
-        self._publisher, self._put_aside = publisher, put_aside
+        self._publisher, self._faults, self._holdings = publisher, faults, holdings
 
     def verify(
         self,
@@ -146,6 +150,7 @@ class Verifier:
                 problems += self._file(info, look)
                 files += 1
             problems += self._strangers(dataset)
+            problems += self._lost(dataset, {problem.file for problem in problems})
             problems += self._journals(dataset, look)
         except _Stopped:
             return VerifyReport(dataset, files, look.rows, look.size_bytes, tuple(problems), stopped=True)
@@ -173,7 +178,7 @@ class Verifier:
                     self._coverage.add(dataset, What.LOST, lost, GapCause.FILE_GONE.value)
                     self._catalog.drop(info)
                 case _:
-                    self._put_aside(found.file, CorruptFile(found.text), info)
+                    self._faults.damaged(found.file, CorruptFile(found.text), info)
                     if info is not None:
                         self._catalog.drop(info)
         return True
@@ -279,6 +284,16 @@ class Verifier:
             return Finding(Severity.ERROR, path, str(error), _PUT_ASIDE, Remedy.PUT_ASIDE, period)
         text = f"{path} is not in the index: other programs see its rows, this one does not."
         return Finding(Severity.ERROR, path, text, _TAKE_IN, Remedy.TAKE_IN, period)
+
+    def _lost(self, dataset: DatasetId, told_of: Collection[str]) -> Iterator[Finding]:
+        """Time whose files went before this look, other than what is told of already."""
+        # What is lost first: what is fetched again meanwhile is covered before it is lost no more.
+        missed, known = self._faults.missed(dataset), self._holdings.coverage(dataset)
+        for lost in lost_time(dataset, known.covered, known.absent, missed):
+            path = f"{dataset.folder}/{lost.period.name}.parquet"
+            if path not in told_of:
+                severity = Severity.ERROR if lost.is_error else Severity.WARNING
+                yield Finding(severity, path, lost.text, lost.advice, None, lost.period)
 
     def _journals(self, dataset: DatasetId, look: _Look) -> Iterator[Finding]:
         """Pages that are in no file yet."""

@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UnknownDataset
+from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, S_NS, US_NS
 from dccd.storage.coverage_db import What
 from dccd.storage.fs import RealFileSystem
@@ -186,10 +188,53 @@ def test_damage_is_found_and_mending_makes_a_gap_of_it(
     assert [(gap.start_ns, gap.cause) for gap in store.gaps(BARS)] == [
         (FEB, "put aside: its file could not be read")
     ]
-    if damage is not swap:  # which damaged two
-        assert store.keeping.verify(BARS).sound
+    report = store.keeping.verify(BARS)
+    assert not report.sound
+    assert "its file was put aside" in texts(report)
     put(store, BARS, bars(range(60)), span(0, 60))
     assert store.gaps(BARS) == []
+    if damage is not swap:  # which damaged two
+        assert store.keeping.verify(BARS).problems == ()
+
+
+@pytest.mark.parametrize(("change", "words"), [(flip_footer, "was put aside"), (None, "is gone")])
+def test_what_went_before_the_look_is_an_error_until_it_is_back(
+    data_path: Path, change: Callable[[Store], None] | None, words: str
+) -> None:
+    months = ("2024-01", "2024-02")
+    with closing(Store.open(data_path)) as store:
+        put(store, BARS, bars(range(-60, 60)), span(-60, 60))
+        if change is None:
+            for name in months:
+                path_of(store, name).unlink()
+        else:
+            change(store)
+    with closing(Store.open(data_path)) as store:
+        report = store.keeping.verify(BARS)
+        lost = months if change is None else months[1:]
+        assert [problem.file for problem in report.problems] == [
+            f"{BARS.folder}/{name}.parquet" for name in lost
+        ]
+        assert not report.sound
+        assert "2024-02-01T00:00:00Z and 2024-02-01T01:00:00Z" in report.problems[-1].text
+        assert all(words in problem.text for problem in report.problems)
+        assert all("dccd repair" in problem.advice for problem in report.problems)
+        assert not any(store.keeping.mend(BARS, problem) for problem in report.problems)
+        put(store, BARS, bars(range(-60, 60)), span(-60, 60))
+        assert store.keeping.verify(BARS).problems == ()
+
+
+def test_what_is_not_believed_is_a_warning_until_it_is_replaced(store: Store) -> None:
+    store.add_doubt(BARS, Interval(FEB, FEB + MINUTE_NS), GapCause.DIFFERS)
+    store.add_lost(BARS, Interval(FEB + HOUR_NS, FEB + 2 * HOUR_NS), GapCause.DISCONNECTED)  # a gap, no fault
+    report = store.keeping.verify(BARS)
+    assert report.sound
+    assert texts(report) == (
+        "warning: Time between 2024-02-01T00:00:00Z and 2024-02-01T00:01:00Z is missing: "
+        "it differs from what the exchange says."
+    )
+    put(store, BARS, bars(range(60)), span(0, 60))
+    assert store.keeping.verify(BARS).problems == ()
 
 
 def test_a_file_that_is_gone_is_found(store: Store) -> None:
@@ -200,7 +245,7 @@ def test_a_file_that_is_gone_is_found(store: Store) -> None:
     assert [(gap.start_ns, gap.end_ns, gap.cause) for gap in store.gaps(BARS)] == [
         (FEB, FEB + HOUR_NS, "its file is gone")
     ]
-    assert store.keeping.verify(BARS).sound
+    assert not store.keeping.verify(BARS).sound
 
 
 def test_another_sound_file_in_its_place_is_taken_in(store: Store) -> None:
