@@ -78,12 +78,12 @@ def test_what_is_deleted_can_be_had_back(dccd: Dccd, data: Path, capsys: pytest.
     assert dccd("delete", *HOURLY) == 0
     said = capsys.readouterr().out
     entry = said.partition("--restore ")[2].split()[0]
-    assert "672 rows are in the trash until" in said
+    assert "672 rows in the trash until" in said
     assert not list(data.glob("ohlc/**/*.parquet"))
     assert dccd("trash") == 0
     assert "binance:BTC-USDT:ohlc:1h" in capsys.readouterr().out
     assert dccd("trash", "--restore", entry) == 0
-    assert "672 rows are back" in capsys.readouterr().out
+    assert "672 rows put back" in capsys.readouterr().out
     assert dccd("verify") == 0
     assert dccd("delete", *HOURLY) == 0
     assert dccd("trash", "--empty") == 0

@@ -58,7 +58,7 @@ class RoomWatch:
                     f"The disk holds {_size(room.total_bytes)} in all, and {_size(room.floor_bytes)} are to "
                     "be kept free. Choose a data folder on a larger one, or set a lower free_space_floor_gb."
                 )
-            await tell(in_words(room))
+            await tell(f"waiting for {in_words(room)}")
             try:
                 await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
             except TimeoutError:
@@ -66,8 +66,10 @@ class RoomWatch:
 
 
 def in_words(room: Room) -> str:
-    """What is waited for, and how much of it is missing."""
-    return f"room on the disk: {_size(room.free_bytes)} free, {_size(room.floor_bytes)} to be kept free"
+    """What is waited for, how much of it is missing, and the setting that asks for it, if one does."""
+    setting = " (free_space_floor_gb)" if room.soft_floor_bytes > room.hard_floor_bytes else ""
+    kept = f"{_size(room.floor_bytes)} to be kept free{setting}"
+    return f"room on the disk: {_size(room.free_bytes)} free, {kept}"
 
 
 def _size(size_bytes: int) -> str:

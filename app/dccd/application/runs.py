@@ -12,6 +12,7 @@ from dccd.application.jobs import (
     LOG_TAIL_MAX,
     JobRun,
     JobSpec,
+    Operation,
     Progress,
     RunError,
     RunState,
@@ -117,8 +118,17 @@ class RunRecorder:
             await self._store.save(self.run)
 
 
+_KEPT: dict[Operation, str] = {
+    "backfill": "What was fetched is kept; start it again to go on from there.",
+    "adopt": "What was taken over is kept; start it again to go on from there.",
+    "move": "What was copied is taken up by the next attempt.",
+    "export": "Nothing is kept of an export that has not ended; start it again.",
+}
+
+
 def interrupted(run: JobRun) -> JobRun:
     """The run as it is known after the process that ran it is gone."""
-    words = "dccd ended while this ran. What was fetched is kept; start it again to go on from there."
+    kept = _KEPT.get(run.operation, "Nothing is lost; start it again.")
+    words = f"dccd ended while this ran. {kept}"
     error = RunError(code="interrupted", detail=words)
     return run.model_copy(update={"state": RunState.INTERRUPTED, "ended_at": time.time_ns(), "error": error})

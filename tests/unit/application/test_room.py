@@ -73,8 +73,13 @@ async def test_waiting_ends_with_room_and_says_what_it_waits_for(monkeypatch: py
 
     monkeypatch.setattr("dccd.application.room.LOOK_EVERY_S", 0.0)
     await RoomWatch(lambda: next(rooms)).wait(asyncio.Event(), tell)
-    assert told == [in_words(_room(0.5)), in_words(_room(1.5))]
-    assert told[0] == "room on the disk: 500 MB free, 2.0 GB to be kept free"
+    assert told == [f"waiting for {in_words(room)}" for room in (_room(0.5), _room(1.5))]
+    wanted = "waiting for room on the disk: 500 MB free, 2.0 GB to be kept free"
+    assert told[0] == f"{wanted} (free_space_floor_gb)"
+
+
+def test_what_publishing_needs_is_asked_for_by_no_setting() -> None:
+    assert in_words(_room(0.5, soft_gb=0)) == "room on the disk: 500 MB free, 1.0 GB to be kept free"
 
 
 async def test_waiting_ends_when_it_is_told_to_stop() -> None:
@@ -102,7 +107,8 @@ async def test_a_download_waits_for_room_and_goes_on(service: Service, exchange:
     with service.events.enable_queue() as queue:
         while (run := await service.run(started.run_id)).progress is None or not run.progress.waiting:
             await anext(queue)
-    assert "to be kept free" in run.progress.waiting
+    assert "to be kept free (free_space_floor_gb)" in run.progress.waiting
+    assert sum("Waiting for room on the disk" in line for line in run.log_tail) == 1
     # It may have asked when the exchange's data begins, but for no page of it.
     assert {asked.query["limit"] for asked in exchange.log if "limit" in asked.query} <= {"1"}
     await service.change_settings({"settings": {"free_space_floor_gb": 0}})

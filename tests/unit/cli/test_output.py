@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from dccd.interfaces.cli.output import duration, print_rows, print_table, size, time_ms
+from dccd.interfaces.cli.output import count, duration, print_rows, print_table, size, time_ms
 from dccd.interfaces.cli.progress import facts
 
 TABLE = pa.table(
@@ -34,6 +34,11 @@ def test_sizes(size_bytes: float, text: str) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 rows"), (1, "1 row"), (2000, "2,000 rows")])
+def test_counts(number: int, text: str) -> None:
+    assert count(number, "row") == text
 
 
 def test_no_time_is_a_dash() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dccd.application.jobs import JobRun, JobTarget, Progress, RunError, RunState
+from dccd.application.jobs import JobRun, JobTarget, Operation, Progress, RunError, RunState
 from dccd.application.runs import interrupted
 from dccd.domain.errors import StorageError
 from dccd.domain.types import DataType
@@ -117,6 +117,21 @@ async def test_what_an_earlier_process_left_running_is_marked_interrupted(runs: 
     assert found.error.code == "interrupted"
     assert found.log_tail == ["first", "second"]
     assert (await runs.get("run3")) == run(3, RunState.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        ("backfill", "What was fetched is kept"),
+        ("export", "Nothing is kept of an export"),
+        ("move", "What was copied is taken up"),
+        ("verify", "Nothing is lost; start it again."),
+    ],
+)
+def test_what_was_interrupted_says_what_is_kept_of_it(operation: Operation, words: str) -> None:
+    ended = interrupted(run(1).model_copy(update={"operation": operation}))
+    assert ended.error is not None
+    assert words in ended.error.detail
 
 
 async def test_old_runs_are_forgotten_unless_they_have_not_ended(runs: Store) -> None:

@@ -259,7 +259,13 @@ class _Fetch:
             self._meter.leave(interval)
 
     async def _wait_for_room(self) -> None:
+        told = False
+
         async def tell(waiting: str) -> None:
+            nonlocal told
+            if not told:
+                told = True
+                self._recorder.log(f"{waiting[0].upper()}{waiting[1:]}.", "warning")
             await self._recorder.progress(self._meter.progress(waiting))
 
         if self._room is not None:

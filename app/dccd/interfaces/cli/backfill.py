@@ -9,7 +9,7 @@ from typing import Any
 
 from dccd.domain.errors import UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of
-from dccd.interfaces.cli.output import duration, size, time_ms
+from dccd.interfaces.cli.output import count, duration, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 
 
@@ -27,21 +27,23 @@ async def backfill(arguments: Namespace) -> int:
         with RunProgress(f"{arguments.exchange} {arguments.symbol} {arguments.data_type}") as progress:
             outcome = await client.backfill(**asked, on_progress=progress)
         # Named by its id, which says which contract a name such as BTC/USDT:quarter stood for.
-        return say_outcome(outcome["dataset"], "stored", outcome, time.monotonic() - started_s)
+        return _say_outcome(outcome["dataset"], outcome, time.monotonic() - started_s)
 
 
-def say_outcome(title: str, done: str, outcome: dict[str, Any], seconds: float) -> int:
-    """Print how a run ended; the exit status."""
+def _say_outcome(title: str, outcome: dict[str, Any], seconds: float) -> int:
+    """Print how a backfill ended; the exit status."""
     rows = outcome["rows_written"]
     if outcome["state"] == "succeeded":
         rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
-        facts = f"{rows:,} rows {done} in {duration(seconds)}{rate}" if rows else "nothing was missing"
+        facts = f"{count(rows, 'row')} stored in {duration(seconds)}{rate}" if rows else "nothing was missing"
         print(f"{title}: {facts}")
         return 0
     if outcome["state"] == "cancelled":
-        print(f"{title}: cancelled after {rows:,} rows; the same command goes on from there", file=sys.stderr)
+        after = f"{title}: cancelled after {count(rows, 'row')}"
+        print(f"{after}; the same command goes on from there", file=sys.stderr)
         return 130
-    kept = f" {rows:,} rows were {done} before; the same command goes on from there." if rows else ""
+    were = "row was" if rows == 1 else "rows were"
+    kept = f" {rows:,} {were} stored before; the same command goes on from there." if rows else ""
     print(f"dccd: {title}: {outcome.get('error', 'the run was interrupted')}{kept}", file=sys.stderr)
     return 1
 
@@ -54,6 +56,6 @@ def print_plan(plan: dict[str, Any]) -> None:
         return
     took = duration(plan["seconds"]) if plan["seconds"] >= 1 else "under 1 s"
     print(
-        f"about {plan['rows']:,} rows in {plan['requests']:,} requests, "
+        f"about {count(plan['rows'], 'row')} in {count(plan['requests'], 'request')}, "
         f"{size(plan['bytes'])} on disk, {took}; source: {plan['transport']}; bound by: {plan['bottleneck']}"
     )

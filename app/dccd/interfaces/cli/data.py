@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from typing import Any
 
-from dccd.interfaces.cli.backfill import say_outcome
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
-from dccd.interfaces.cli.output import print_json, print_rows, print_table, size, time_ms
+from dccd.interfaces.cli.output import count, duration, print_json, print_rows, print_table, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 
 _TABLE_ROWS = 50
@@ -84,4 +84,19 @@ async def export(arguments: Namespace) -> int:
                 certificate=arguments.certificate,
                 on_progress=progress,
             )
-    return say_outcome(f"{dataset} to {arguments.to}", "written", outcome, time.monotonic() - started_s)
+    return _say_export(f"{dataset} to {arguments.to}", outcome, time.monotonic() - started_s)
+
+
+def _say_export(title: str, outcome: dict[str, Any], seconds: float) -> int:
+    """Print how it ended; the exit status."""
+    if outcome["state"] == "succeeded":
+        print(f"{title}: {count(outcome['rows_written'], 'row')} written in {duration(seconds)}")
+        return 0
+    # A file gets its name when it is whole.
+    anew = "no unfinished file is left behind, and the same command begins anew"
+    if outcome["state"] == "cancelled":
+        print(f"{title}: cancelled; {anew}", file=sys.stderr)
+        return 130
+    why = outcome.get("error", "The run was interrupted.")
+    print(f"dccd: {title}: {why} Nothing is kept of it: {anew}.", file=sys.stderr)
+    return 1

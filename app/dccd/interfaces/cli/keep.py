@@ -11,7 +11,7 @@ from typing import Any
 
 from dccd.domain.errors import UnknownTrash, UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
-from dccd.interfaces.cli.output import print_json, print_table, size, time_ms
+from dccd.interfaces.cli.output import count, print_json, print_table, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 
 
@@ -39,19 +39,15 @@ async def verify(arguments: Namespace) -> int:
 
 
 def _say(found: dict[str, Any]) -> None:
-    sound = "sound" if not found["errors"] and found["failure"] is None else _count(found["errors"], "error")
-    warned = f", {_count(found['warnings'], 'warning')}" if found["warnings"] else ""
-    read = f"{_count(found['rows'], 'row')} in {_count(found['files'], 'file')}, {size(found['size_bytes'])}"
+    sound = "sound" if not found["errors"] and found["failure"] is None else count(found["errors"], "error")
+    warned = f", {count(found['warnings'], 'warning')}" if found["warnings"] else ""
+    read = f"{count(found['rows'], 'row')} in {count(found['files'], 'file')}, {size(found['size_bytes'])}"
     print(f"{found['dataset']}: {sound}{warned} ({read})")
     if found["failure"] is not None:
         print(f"  not read to its end: {found['failure']}")
     for problem in found["problems"]:
         done = " Done." if problem["mended"] else ""
         print(f"  {problem['severity']}: {problem['file']}: {problem['text']} {problem['advice']}{done}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 async def certificate(arguments: Namespace) -> int:
@@ -72,9 +68,8 @@ async def delete(arguments: Namespace) -> int:
     require_data(arguments)
     async with connect(arguments) as client:
         entry = await client.delete(await client.dataset_id(**dataset_of(arguments)))
-    print(
-        f"{entry['dataset']}: {entry['rows']:,} rows are in the trash until {time_ms(entry['emptied_ms'])}."
-    )
+    rows, until = count(entry["rows"], "row"), time_ms(entry["emptied_ms"])
+    print(f"{entry['dataset']}: {rows} in the trash until {until}.")
     print(f"dccd trash --restore {entry['id']}   puts them back")
     return 0
 
@@ -86,17 +81,18 @@ async def trash(arguments: Namespace) -> int:
         if arguments.restore is not None:
             if arguments.restore not in {item["id"] for item in await client.trash()}:
                 raise UnknownTrash(
-                    f"There is no such entry in the trash: {arguments.restore!r}. `dccd trash` lists what there is."
+                    f"There is no such entry in the trash: {arguments.restore!r}. "
+                    "`dccd trash` lists what there is."
                 )
             entry = await client.restore(arguments.restore)
-            print(f"{entry['dataset']}: {entry['rows']:,} rows are back.")
+            print(f"{entry['dataset']}: {count(entry['rows'], 'row')} put back.")
             return 0
         items = await (client.empty_trash() if arguments.empty else client.trash())
     if arguments.json:
         print_json(items)
     elif arguments.empty:
         freed = size(sum(item["size_bytes"] for item in items))
-        print(f"{_count(len(items), 'deleted dataset')} removed for good, {freed} freed.")
+        print(f"{count(len(items), 'deleted dataset')} removed for good, {freed} freed.")
     elif not items:
         print("The trash is empty.")
     else:

@@ -23,6 +23,11 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} TB"
 
 
+def count(number: int, word: str) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def duration(seconds: float) -> str:
     """``42 s``, ``3 min 20 s``, ``5 h 07 min``."""
     whole = round(seconds)

@@ -415,7 +415,7 @@ def _request(exchange: str, symbol: str, data_type: str, **rest: object) -> Json
 
 
 def _part(name: str) -> str:
-    """A name as one part of a path, whatever is in it; dots as well, which mean folders when they are alone."""
+    """A name as one part of a path, whatever is in it: dots as well, as they mean folders when alone."""
     return quote(name, safe="").replace(".", "%2E")
 
 
