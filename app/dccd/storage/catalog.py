@@ -50,7 +50,7 @@ class Catalog:
     Parameters
     ----------
     note_epoch : callable
-        Told of each file that is taken note of the dataset, and the greatest epoch that it was replaced in.
+        Told of each file that is taken note of the dataset, and the greatest epoch of its pages.
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class Catalog:
         return found, closed
 
     def _keep(self, info: FileInfo) -> None:
-        self._note_epoch(info.footer.dataset, info.footer.replaced.epoch)
+        self._note_epoch(info.footer.dataset, info.footer.epoch)
         self._files.setdefault(info.footer.dataset, {})[info.period] = info
         self._covered.pop(info.footer.dataset, None)
 

@@ -45,6 +45,8 @@ class Footer:
         Where the rows came from.
     replaced : Replaced
         What of the period was fetched anew: rows from earlier epochs are not in the file, and never will be.
+    epoch : int
+        The greatest of the pages that are in the file.
     """
 
     dataset: DatasetId
@@ -56,10 +58,12 @@ class Footer:
     data_size: int
     sources: tuple[str, ...] = ()
     replaced: Replaced = NOTHING_REPLACED
+    epoch: int = 0
 
     def encode(self) -> bytes:
         """JSON with a CRC of the rest of it, since Parquet's own footer has none."""
         replaced = {"replaced": [[epoch, [*held]] for epoch, held in self.replaced]} if self.replaced else {}
+        epoch = {"epoch": self.epoch} if self.epoch else {}
         body = json.dumps(
             {
                 "schema": SCHEMA_VERSION,
@@ -72,6 +76,7 @@ class Footer:
                 "data_size": self.data_size,
                 "sources": [*self.sources],
                 **replaced,
+                **epoch,
             },
             separators=(",", ":"),
         )
@@ -94,6 +99,9 @@ class Footer:
             if body["schema"] > SCHEMA_VERSION:
                 raise CorruptFile(f"it was written by a newer program (schema {body['schema']})")
             dataset = _dataset(body["dataset"])
+            replaced = Replaced(
+                (epoch, IntervalSet(map(tuple, held))) for epoch, held in body.get("replaced", ())
+            )
             return cls(
                 dataset,
                 dataset.period(body["period"][1]),
@@ -103,7 +111,8 @@ class Footer:
                 body["sha256"],
                 body["data_size"],
                 tuple(body["sources"]),
-                Replaced((epoch, IntervalSet(map(tuple, held))) for epoch, held in body.get("replaced", ())),
+                replaced,
+                body.get("epoch", replaced.epoch),
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise CorruptFile(f"its footer cannot be read ({error})") from error

@@ -57,6 +57,7 @@ class Contents:
     applied: Mapping[str, int]
     sources: tuple[str, ...]
     replaced: Replaced = NOTHING_REPLACED
+    epoch: int = 0
 
 
 def write_period_file(
@@ -205,6 +206,7 @@ def _write(file: File, contents: Contents, tables: Iterable[pa.Table]) -> Footer
             sink.tell(),
             contents.sources,
             contents.replaced,
+            contents.epoch,
         )
         writer.add_key_value_metadata(
             {KEY.decode(): footer.encode().decode(), SEAL_KEY.decode(): SEAL_BLANK.decode()}

@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import pyarrow as pa
@@ -186,12 +187,15 @@ class Publisher:
             applied,
             tuple(sorted({source for info in infos for source in info.footer.sources})),
             replaced,
+            max(info.footer.epoch for info in infos),
         )
 
         def tables() -> Generator[pa.Table, None, None]:
             with ExitStack() as stack:
+                # Of two files one was written after the other was deleted: all of it is as new as its epoch.
+                # Pages need not come in the order of their epochs, and a file among them says less.
                 units = [
-                    unit
+                    replace(unit, epoch=info.footer.epoch)
                     for info in infos
                     for unit in stack.enter_context(file_units(self._fs, self._layout, info))
                 ]
@@ -255,15 +259,17 @@ class Publisher:
         for frame in touching:
             replaced |= frame.replaced
         replaced = replaced.clip(*period.interval)
+        epoch = max((frame.epoch for frame in touching), default=0)
         if old is not None:
             covered |= old.footer.covered
             alive = self._unpublished.journal_ids()
             applied = {journal: seq for journal, seq in old.footer.applied.items() if journal in alive}
             sources |= set(old.footer.sources)
             replaced |= old.footer.replaced
+            epoch = max(epoch, old.footer.epoch)
         for frame in frames:
             applied[frame.journal.id] = max(frame.seq, applied.get(frame.journal.id, 0))
-        contents = Contents(dataset, period, covered, applied, tuple(sorted(sources)), replaced)
+        contents = Contents(dataset, period, covered, applied, tuple(sorted(sources)), replaced, epoch)
         with closing(self._rows(dataset, period, old, touching)) as tables:
             return write_period_file(self._fs, self._layout, contents, tables)
 

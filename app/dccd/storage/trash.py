@@ -132,6 +132,8 @@ class Trash:
         """Finish what the last process left half done; what cannot be is told, and waits for the next."""
         with self._mutex:
             for found in self._look():
+                if found.manifest is not None and found.state is not State.EMPTIED:
+                    self._unpublished.note_epoch(found.manifest.entry.dataset, found.manifest.epoch)
                 try:
                     with in_words(f"tidying the trash ({found.folder.name})"):
                         self._resume(found)
@@ -172,7 +174,7 @@ class Trash:
         )
         hashes = {_name(info.path): info.sha256 for info in infos}
         records = (Record(*key, intervals) for key, intervals in self._coverage.records(dataset).items())
-        return Manifest(entry, hashes, tuple(records), journals)
+        return Manifest(entry, hashes, tuple(records), journals, self._unpublished.epoch(dataset))
 
     def _take(self, manifest: Manifest, folder: Path) -> None:
         """Move the files; nobody is to find them missing, so the index forgets them first."""

@@ -75,12 +75,15 @@ class Manifest:
         By file name, the hash of its data as its footer says it.
     journals : mapping of str to int
         By journal (hex UUID) the last frame at the time: those of the dataset up to there are in the files.
+    epoch : int
+        The greatest of the dataset; what is stored after the deletion is not from before it.
     """
 
     entry: TrashEntry
     hashes: Mapping[str, str]
     records: tuple[Record, ...]
     journals: Mapping[str, int]
+    epoch: int = 0
 
     def encode(self) -> bytes:
         """JSON with a CRC of the rest of it."""
@@ -96,6 +99,7 @@ class Manifest:
                 "files": dict(self.hashes),
                 "records": [[what.value, cause, [*intervals]] for what, cause, intervals in self.records],
                 "journals": dict(self.journals),
+                "epoch": self.epoch,
             }
         )
         return f'{{"crc32": {zlib.crc32(body.encode())}, "manifest": {body}}}\n'.encode()
@@ -129,7 +133,7 @@ class Manifest:
                 Record(What(what), cause, IntervalSet(tuple(item) for item in items))
                 for what, cause, items in body["records"]
             )
-            return cls(entry, body["files"], tuple(records), body["journals"])
+            return cls(entry, body["files"], tuple(records), body["journals"], body.get("epoch", 0))
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptFile(f"it cannot be read ({error})") from error
         except DccdError as error:

@@ -82,8 +82,12 @@ class Unpublished:
             return IntervalSet(item for frame in frames for item in frame.replaces_due)
 
     def note_epoch(self, dataset: DatasetId, epoch: int) -> None:
-        """A file says that it was replaced in this epoch."""
+        """A file, or a deletion, has pages of this epoch."""
         self._predecessors.note(dataset, epoch)
+
+    def epoch(self, dataset: DatasetId) -> int:
+        """The greatest epoch of which anything tells."""
+        return self._predecessors.epoch(dataset)
 
     def pending(self, dataset: DatasetId) -> Pending | None:
         """How many rows are due, None when there are none."""

@@ -284,3 +284,63 @@ def test_a_page_that_is_being_written_while_its_dataset_is_deleted_outlives_a_cr
     store.close()
     with closing(Store.open(data_path)) as again:
         assert opens(again) == [7.0]
+
+
+def answer_doubt(store: Store, first: int, last: int, value: float) -> None:
+    interval = Interval(FEB + first * MINUTE_NS, FEB + last * MINUTE_NS)
+    store.add_doubt(BARS, interval, GapCause.DIFFERS)
+    fill(store, BARS, first, last, value)
+
+
+@pytest.mark.parametrize("restarts", [True, False], ids=["restarted", "going on"])
+@pytest.mark.parametrize("published", [True, False], ids=["in a file", "in a journal"])
+def test_rows_of_time_that_was_replaced_before_the_deletion_outlive_restoring(
+    data_path: Path, clock: Clock, restarts: bool, published: bool
+) -> None:
+    store = Store.open(data_path, clock=clock)
+    fill(store, BARS, 0, 10)
+    answer_doubt(store, 0, 5, 201.0)
+    entry = store.keeping.delete(BARS)
+    if restarts:
+        store.close()
+        store = Store.open(data_path, clock=clock)
+    log = store.begin_backfill(BARS, "run", source="test")
+    page = {"ts": [FEB + 2 * MINUTE_NS], **dict.fromkeys(NAMES, [900.0])}
+    log.append(page, IntervalSet.of(FEB + 2 * MINUTE_NS, FEB + 3 * MINUTE_NS))
+    if published:
+        log.finish()
+    store.keeping.restore(entry.id)
+    expected = [201.0, 202.0, 900.0, 204.0, 205.0, *(101.0 + m for m in range(5, 10))]
+    assert opens(store) == expected
+    log.finish()
+    assert opens(store) == expected
+    store.close()
+    with closing(Store.open(data_path, clock=clock)) as again:
+        assert opens(again) == expected
+
+
+def test_what_was_replaced_after_the_deletion_is_so_once_it_is_restored(
+    data_path: Path, clock: Clock
+) -> None:
+    store = Store.open(data_path, clock=clock)
+    fill(store, BARS, 0, 10)
+    answer_doubt(store, 0, 5, 900.0)
+    entry = store.keeping.delete(BARS)
+    store.close()
+    with closing(Store.open(data_path, clock=clock)) as again:
+        fill(again, BARS, 2, 4)
+        answer_doubt(again, 2, 4, 201.0)  # less than what it takes the place of
+        again.keeping.restore(entry.id)
+        assert opens(again)[:5] == [900.0, 901.0, 203.0, 204.0, 904.0]
+
+
+def test_of_two_deletions_restored_in_turn_no_row_is_lost(data_path: Path, clock: Clock) -> None:
+    with closing(Store.open(data_path, clock=clock)) as store:
+        fill(store, BARS, 0, 10)
+        answer_doubt(store, 0, 5, 201.0)
+        first = store.keeping.delete(BARS)
+        fill(store, BARS, 2, 3, 900.0)
+        second = store.keeping.delete(BARS)
+        for entry in (first, second):  # the older one lies in place when the newer comes
+            store.keeping.restore(entry.id)
+        assert opens(store)[:5] == [201.0, 202.0, 902.0, 204.0, 205.0]
