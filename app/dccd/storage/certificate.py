@@ -13,6 +13,7 @@ from typing import Any
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
+from dccd.domain.errors import CorruptFile
 from dccd.domain.timeutils import iso
 from dccd.domain.version import __version__
 from dccd.storage.footer import FileInfo, read_info
@@ -90,21 +91,31 @@ def certified(
     Raises
     ------
     CorruptFile
-        It cannot be read.
+        It cannot be read, or its data is not what was written.
     StorageError
         The system would not have it read now.
     """
     digest = hashlib.sha256()
+    data_digest = ""
     with reading(info.path):
         source = fs.source(layout.data_path / info.path)
     with source, reading(info.path):
         size = source.size()
         now = read_info(source, info.path, Entry(info.path, False, size, info.mtime_ns))
         source.seek(0)
-        while piece := source.read(_PIECE_BYTES):
+        left = now.footer.data_size  # then comes what says what the hash of that is
+        while piece := source.read(min(left, _PIECE_BYTES) or _PIECE_BYTES):
             if stopped is not None and stopped():
                 return None
             digest.update(piece)
+            if left:
+                left -= len(piece)
+                data_digest = "" if left else digest.hexdigest()
+    if data_digest != now.footer.sha256:
+        raise CorruptFile(
+            f"{info.path}: its data has another hash than was written, so nothing is certified. "
+            "Verify the dataset (dccd verify), which says what to do."
+        )
     first_ns, last_ns = (now.first_ns, now.last_ns) if now.rows else (None, None)
     covered = now.footer.covered
     return CertifiedFile(info.path, size, digest.hexdigest(), now.rows, first_ns, last_ns, covered)

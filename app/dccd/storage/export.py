@@ -102,6 +102,8 @@ def export(
         Nothing is stored under this id.
     UsageError
         No such format, or no such folder.
+    CorruptFile
+        A file cannot be read, or, where a certificate is wanted, is not what was written.
     DiskFull, StorageError
         The folder cannot be written to; nothing is left behind.
     """
@@ -128,6 +130,9 @@ def export(
                 if progress is not None:
                     progress(rows, max(total, rows))
         if certificate:
+            # What was read of a file may read well while the file is not what was written.
+            if store.keeping.certified(dataset, start_ns, end_ns, cancelled) is None:
+                return ExportResult((), 0, 0, cancelled=True)
             beside.unlink(missing_ok=True)  # that of the file which is replaced now
         file.finish()
     if not certificate:

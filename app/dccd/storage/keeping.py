@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from dccd.domain.dataset import DatasetId
 from dccd.storage.certificate import CertifiedFile, Facts, certified, dataset_certificate
 from dccd.storage.coverage_db import What
+from dccd.storage.footer import FileInfo
 from dccd.storage.store_parts import StoreParts
 from dccd.storage.trash_entry import TrashEntry
 from dccd.storage.verify import Finding, VerifyReport
@@ -21,6 +22,10 @@ class _Home(Protocol):
     def changed(self, dataset: DatasetId) -> None: ...
 
     def publish(self, dataset: DatasetId | None = None) -> None: ...
+
+    def files(
+        self, dataset: DatasetId, start_ns: int | None = None, end_ns: int | None = None
+    ) -> list[FileInfo]: ...
 
 
 class Keeping:
@@ -192,10 +197,29 @@ class Keeping:
         self._parts.holdings.require(dataset)
         self._home.publish(dataset)
         facts = self.facts(dataset)
+        files = self.certified(dataset, stopped=stopped)
+        return None if files is None else dataset_certificate(facts, files)
+
+    def certified(
+        self,
+        dataset: DatasetId,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        stopped: Callable[[], bool] | None = None,
+    ) -> list[CertifiedFile] | None:
+        """The files whose periods touch ``[start_ns, end_ns)``, each read whole; None when stopped.
+
+        Raises
+        ------
+        CorruptFile
+            One is not as it was written: verify the dataset.
+        StorageError
+            The disk refused.
+        """
         files: list[CertifiedFile] = []
-        for info in self._parts.catalog.files(dataset):
+        for info in self._home.files(dataset, start_ns, end_ns):
             file = certified(self._parts.fs, self._parts.layout, info, stopped)
             if file is None:
                 return None
             files.append(file)
-        return dataset_certificate(facts, files)
+        return files

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -139,6 +140,36 @@ def test_none_is_made_of_what_is_not_there_or_when_stopped(store: Store) -> None
     assert store.keeping.certificate(BARS, stopped=lambda: True) is None
     with pytest.raises(UnknownDataset):
         store.keeping.certificate(TRADES)
+
+
+def spoil(store: Store, at: int) -> str:
+    """Change a byte of the newest file without a trace in its time of change."""
+    info = store.files(BARS)[-1]
+    path = store.data_path / info.path
+    data, times = bytearray(path.read_bytes()), path.stat()
+    data[at] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return info.path
+
+
+@pytest.mark.parametrize("piece", [100, 1 << 20])
+def test_nothing_is_certified_whose_data_is_not_what_was_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(certificate, "_PIECE_BYTES", piece)
+    path = spoil(store, 1)  # before the first page: a reader of rows does not look there
+    assert sum(batch.num_rows for batch in store.read(BARS)) == 120
+    for certify in (
+        lambda: store.keeping.certificate(BARS),
+        lambda: export(store, BARS, tmp_path, "csv", certificate=True),
+    ):
+        with pytest.raises(CorruptFile, match="another hash.*dccd verify") as refused:
+            certify()
+        assert path in str(refused.value)
+    assert not [each for each in tmp_path.iterdir() if each.is_file()]
+    export(store, BARS, tmp_path, "csv", None, FEB, certificate=True)  # of January alone
+    assert len([each for each in tmp_path.iterdir() if each.is_file()]) == 2
 
 
 @pytest.mark.parametrize("format", FORMATS)
