@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { adoption, audited, checked, mendable, outcome, verification } from "./results";
+import { adoption, audited, checked, mendable, outcome, verdict, verification } from "./results";
 
 const DAMAGED = {
   datasets: [
@@ -105,4 +105,19 @@ test("what is not there, or is something else, reads as nothing", () => {
   expect(verification({ datasets: "no" }).datasets).toEqual([]);
   expect(checked({ differences: [null, 3] }).differences).toEqual([]);
   expect(adoption({}).datasets).toEqual([]);
+});
+
+test("what only looks is not good before it is known what it saw", () => {
+  expect(verdict("verify", undefined)).toEqual({ text: "Done", tone: "soft" });
+  expect(verdict("backfill", undefined).tone).toBe("good");
+  expect(verdict("verify", { sound: true })).toEqual({ text: "Done", tone: "good" });
+  expect(verdict("verify", { errors: 2 })).toEqual({ text: "2\u00a0errors", tone: "bad" });
+  const problems = [{ mendable: true, mended: true }];
+  expect(verdict("verify", { errors: 1, datasets: [{ problems }] }).tone).toBe("warn");
+  expect(verdict("verify", {}).tone).toBe("warn");
+  expect(verdict("verify", { sound: true, warnings: 1 }).tone).toBe("warn");
+  expect(verdict("check", { passed: true }).tone).toBe("good");
+  expect(verdict("audit", { differences: [{ ts: "t" }] }).text).toBe("Differences");
+  expect(verdict("check", {}).text).toBe("Not compared");
+  expect(verdict("backfill", { why: "gone" }).tone).toBe("warn");
 });

@@ -194,6 +194,42 @@ export function moved(result: Json): Moved {
   return { folder: text(result["folder"]), copied_bytes: count(result["copied_bytes"]) };
 }
 
+export interface Verdict {
+  text: string;
+  tone: "good" | "warn" | "bad" | "soft";
+}
+
+/** Runs that succeed by looking, whatever they see. */
+const LOOKING: readonly string[] = ["verify", "check", "audit"];
+
+/** A run that came to its end, by what it found; while that is not known, one that only looks is not good. */
+export function verdict(operation: string, result: Json | undefined): Verdict {
+  if (result === undefined) {
+    return { text: "Done", tone: LOOKING.includes(operation) ? "soft" : "good" };
+  }
+  if (operation === "verify") {
+    const found = verification(result);
+    if (found.errors > 0) {
+      const mended = found.datasets.some((it) => it.problems.some((problem) => problem.mended));
+      const tone = mended && mendable(found).length === 0 ? "warn" : "bad";
+      return { text: plural(found.errors, "error"), tone };
+    }
+    if (!found.sound) return { text: "Not all read", tone: "warn" };
+    return found.warnings > 0
+      ? { text: plural(found.warnings, "warning"), tone: "warn" }
+      : { text: "Done", tone: "good" };
+  }
+  if (operation === "check" || operation === "audit") {
+    const { passed, differences } = operation === "check" ? checked(result) : audited(result);
+    if (passed) return { text: "Done", tone: "good" };
+    return { text: differences.length > 0 ? "Differences" : "Not compared", tone: "warn" };
+  }
+  if (operation === "backfill" && maybeText(result["why"]) !== null) {
+    return { text: "Not all", tone: "warn" };
+  }
+  return { text: "Done", tone: "good" };
+}
+
 /** What a person who started it is told at its end. */
 export function outcome(operation: string, result: Json): string | null {
   if (operation === "backfill") {

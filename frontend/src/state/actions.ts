@@ -20,10 +20,7 @@ export function cancelRun(run: Run): void {
 }
 
 export function againRun(run: Run): void {
-  attempt(async () => {
-    const { status } = await api.retryRun(run.run_id);
-    toasts.done(status === "started" ? "Started." : "This is running already.");
-  });
+  attempt(async () => foundOut(await api.retryRun(run.run_id), "Started."));
 }
 
 /** Settles when its run has ended. */
@@ -82,26 +79,25 @@ export function restore(entry: string, then: () => Promise<void> = () => Promise
   });
 }
 
-/** The same, and at its end what was found; a run that failed says so itself. */
-async function foundOut(started: RunStarted, begun: string): Promise<void> {
-  await told(started, begun);
-  const { operation, state } = await live.ended(started.run_id);
+/** Says that a run has begun, and in that place, once it has ended, what was found. */
+async function foundOut({ run_id, status }: RunStarted, begun: string): Promise<void> {
+  const said = toasts.done(status === "started" ? begun : "This is running already.", show(run_id));
+  const { operation, state } = await live.ended(run_id);
+  toasts.close(said);
   if (state === "failed") {
-    toasts.done("It could not be done.", show(started.run_id));
+    toasts.done("It could not be done.", show(run_id));
     return;
   }
-  const { result } = await api.run(started.run_id);
+  const detail = await api.run(run_id);
+  live.learn(detail);
+  const { result } = detail;
   const words = result === null || state !== "succeeded" ? null : outcome(operation, result);
-  if (words !== null) toasts.done(words, show(started.run_id));
+  if (words !== null) toasts.done(words, show(run_id));
+  live.look();
 }
 
 function show(runId: string): { label: string; run: () => void } {
   return { label: "Show", run: () => route.go("runs", runId) };
-}
-
-async function told({ run_id, status }: RunStarted, begun: string): Promise<void> {
-  await live.follow(run_id);
-  toasts.done(status === "started" ? begun : "This is running already.", show(run_id));
 }
 
 /** Give a file to the browser to save. */

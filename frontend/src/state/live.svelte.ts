@@ -9,9 +9,11 @@ import type {
   Dataset,
   Exchange,
   Health,
+  JsonValue,
   LogEvent,
   ProgressEvent,
   Run,
+  RunDetail,
   StatusEvent,
 } from "../api/types";
 import { isActive } from "../lib/names";
@@ -36,6 +38,8 @@ class Live {
   readonly runs = new SvelteMap<string, Run>();
   /** Lines that came while the window watched, by run. */
   readonly logs = new SvelteMap<string, string[]>();
+  /** What ended runs found, by run, as far as it was looked at. */
+  readonly results = new SvelteMap<string, Record<string, JsonValue>>();
   moreRuns = $state(true);
 
   /** Newest first. */
@@ -47,7 +51,7 @@ class Live {
   #stream: EventStream | null = null;
   #inventoryTimer: ReturnType<typeof setTimeout> | null = null;
   #recoveringTimer: ReturnType<typeof setTimeout> | null = null;
-  readonly #waiting = new Map<string, (run: Run) => void>();
+  readonly #waiting = new Map<string, ((run: Run) => void)[]>();
   #cut = false;
 
   async start(): Promise<void> {
@@ -197,18 +201,25 @@ class Live {
     if (!this.runs.has(runId)) this.#put(run);
   }
 
+  /** What a run found is known now: lists show it too. */
+  learn({ run_id, result }: RunDetail): void {
+    if (result !== null) this.results.set(run_id, result);
+  }
+
   /** A run as it ended. */
   async ended(runId: string): Promise<Run> {
     await this.follow(runId);
     const run = this.runs.get(runId);
     if (run !== undefined && !isActive(run)) return run;
-    return new Promise((resolve) => this.#waiting.set(runId, resolve));
+    return new Promise((resolve) =>
+      this.#waiting.set(runId, [...(this.#waiting.get(runId) ?? []), resolve]),
+    );
   }
 
   #put(run: Run): void {
     this.runs.set(run.run_id, run);
     if (isActive(run)) return;
-    this.#waiting.get(run.run_id)?.(run);
+    this.#waiting.get(run.run_id)?.forEach((resolve) => resolve(run));
     this.#waiting.delete(run.run_id);
   }
 

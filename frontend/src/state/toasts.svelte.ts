@@ -14,11 +14,12 @@ class Toasts {
   list = $state<Toast[]>([]);
   #next = 1;
 
-  /** One at a time: the newest is what the person has just done. */
-  done(text: string, action: Toast["action"] = null): void {
+  /** One at a time: the newest is what the person has just done. Gives what closes it. */
+  done(text: string, action: Toast["action"] = null): number {
     this.list = this.list.filter((it) => it.kind === "failed");
     const id = this.#add({ kind: "done", text, technical: "", action });
     setTimeout(() => this.close(id), SHOWN_MS);
+    return id;
   }
 
   /** Stays until it is closed: a failure that goes by itself is a failure nobody read. */
