@@ -18,6 +18,7 @@ from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import NoCapability, UsageError
 from dccd.domain.types import DataType, Mode
+from dccd.storage.info import Gap
 
 if TYPE_CHECKING:
     from dccd.application.service import Service
@@ -46,15 +47,14 @@ class Mending:
         NoCapability
             The exchange does not offer it any more, or never did.
         """
-        await self._service.ready()
-        end_ns = await asyncio.to_thread(self._ask_for_gaps, dataset)
+        gaps = await self._service.gaps(dataset)
+        end_ns = await asyncio.to_thread(self._ask_for, dataset, gaps)
         # "last" finishes what was asked for; ending where that ends, it does no more.
         params = JobParams(start="last", end=end_ns, depth=dataset.depth)
         target = JobTarget.of(dataset)
         try:
             return await self._service.scheduler.submit(JobSpec.backfill(target, params))
         except NoCapability:
-            gaps = await self._service.gaps(dataset)
             if not (gaps and self._service.store.derivations.time(dataset)):
                 raise
             params = JobParams(start=gaps[0].start_ns, end=gaps[-1].end_ns, derive_from="trades")
@@ -172,8 +172,8 @@ class Mending:
         )
         if not wanted:
             raise UsageError("There is nothing to verify. Download something first.")
-        for dataset in wanted:
-            await self._service.info(dataset)
+        for dataset in wanted:  # from memory: it is the verification that looks
+            await asyncio.to_thread(self._service.store.info, dataset)
 
         async def work(told: Told) -> dict[str, Any]:
             return await verify(
@@ -184,9 +184,9 @@ class Mending:
         run = new_work_run("verify", params, wanted[0] if len(wanted) == 1 else None)
         return await self._service.scheduler.submit_work(run, work, beside=True)
 
-    def _ask_for_gaps(self, dataset: DatasetId) -> int | None:
+    def _ask_for(self, dataset: DatasetId, gaps: Sequence[Gap]) -> int | None:
         """Where what is known of the dataset ends; what was lost without being asked for is asked for."""
-        for gap in self._service.store.gaps(dataset):
+        for gap in gaps:
             self._service.store.add_asked(dataset, Interval(gap.start_ns, gap.end_ns))
         known = self._service.store.coverage(dataset)
         return (known.asked | known.covered | known.absent).end_ns

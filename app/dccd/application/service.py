@@ -357,14 +357,14 @@ class Service:
         return await inventory(store=self.store)
 
     async def info(self, dataset: DatasetId) -> DatasetInfo:
-        """One dataset. Raises UnknownDataset."""
+        """One dataset, its files looked at anew. Raises UnknownDataset."""
         await self.ready()
+        await asyncio.to_thread(self.store.look_again, dataset)
         return await asyncio.to_thread(self.store.info, dataset)
 
     async def gaps(self, dataset: DatasetId) -> list[Gap]:
-        """Its gaps, oldest first. Raises UnknownDataset."""
-        await self.ready()
-        return await asyncio.to_thread(self.store.gaps, dataset)
+        """Its gaps, oldest first, its files looked at anew. Raises UnknownDataset."""
+        return list((await self.info(dataset)).gaps)
 
     def read(
         self,

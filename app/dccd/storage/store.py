@@ -20,6 +20,7 @@ from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.clock import Clock
 from dccd.storage.coverage_db import What, interval_set
+from dccd.storage.file_faults import RefusedFile
 from dccd.storage.footer import FileInfo
 from dccd.storage.fs import FileSystem, RealFileSystem, SharingViolation, in_words
 from dccd.storage.info import Coverage, DatasetInfo, Gap
@@ -363,6 +364,28 @@ class Store:
             if now != known:  # one that is refused has changed what is held, too
                 self.changed(dataset)
         return [info for info in now if info is not None]
+
+    def look_again(self, dataset: DatasetId) -> None:
+        """Notice what became of a dataset's known files behind the program's back: gone, changed, damaged.
+
+        Raises
+        ------
+        StorageError
+            The disk cannot be asked.
+        """
+        self.recover()
+        with in_words(f"looking into {self.data_path}"):
+            if self._parts.fs.stat(self._parts.layout.marker) is None:
+                return  # a drive that was pulled out: no file on it is gone
+        known = self._parts.catalog.files(dataset)
+        now: list[FileInfo | None] = []
+        for info in known:
+            try:
+                now.append(self._parts.catalog.still(info))
+            except RefusedFile:  # which is noted, with its time, and keeps nobody from the rest
+                now.append(None)
+        if now != known:
+            self.changed(dataset)
 
     def info(self, dataset: DatasetId) -> DatasetInfo:
         """A dataset at a glance, from memory.

@@ -534,3 +534,32 @@ async def test_settings_change_without_touching_others(service: Service) -> None
     changed = await service.change_settings({"settings": {"timezone": "local"}})
     assert (changed.settings.theme, changed.settings.timezone) == ("dark", "local")
     assert service.data_path == changed.data_path
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+async def test_a_file_that_goes_while_the_program_runs_is_a_gap_at_once_and_fetched_again(
+    service: Service, data_path: Path, damage: str
+) -> None:
+    await fetched(service, hourly("2024-02-01", "2024-02-03"))
+    file = next(data_path.glob("ohlc/**/*.parquet"))
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-50])
+    cause = "its file is gone" if damage == "gone" else "put aside: its file could not be read"
+    assert [gap.cause for gap in await service.gaps(HOURLY)] == [cause]
+    assert (await service.info(HOURLY)).rows == 0
+    [repair] = await service.mending.repair()
+    assert repair.submission is not None
+    await service.wait(repair.submission.run_id)
+    assert await service.gaps(HOURLY) == []
+    assert (await service.info(HOURLY)).rows == 48
+
+
+async def test_files_do_not_count_as_gone_while_their_drive_is_away(service: Service, data_path: Path) -> None:
+    await fetched(service, hourly("2024-02-01", "2024-02-03"))
+    away = data_path.with_name("away")
+    data_path.rename(away)
+    assert (await service.info(HOURLY)).rows == 48
+    away.rename(data_path)
+    assert await service.gaps(HOURLY) == []

@@ -164,7 +164,7 @@ def test_nothing_is_certified_whose_data_is_not_what_was_written(
         lambda: store.keeping.certificate(BARS),
         lambda: export(store, BARS, tmp_path, "csv", certificate=True),
     ):
-        with pytest.raises(CorruptFile, match="another hash.*dccd verify") as refused:
+        with pytest.raises(CorruptFile, match=r"another hash.*dccd verify") as refused:
             certify()
         assert path in str(refused.value)
     assert not [each for each in tmp_path.iterdir() if each.is_file()]
