@@ -124,8 +124,10 @@ async def test_a_damaged_file_is_found_put_aside_and_fetched_again(window: Windo
     page = await open_dataset(window)
     await page.get_by_role("button", name="Verify the dataset").click()
     await expect(page.get_by_text("error found").or_(page.get_by_text("errors found"))).to_be_visible()
+    await expect(page.get_by_text("Reading every byte again.")).to_have_count(0)
     await page.get_by_role("button", name="Show", exact=True).click()
     panel = page.get_by_role("region", name="Run", exact=True)
+    await expect(page.locator(".mark.bad")).to_have_count(2)
     await expect(panel).to_contain_text("has another hash than was written")
     await expect(panel).to_contain_text("Mending the dataset puts the file aside")
     await panel.get_by_role("button", name="Put damaged files aside").click()
@@ -169,9 +171,23 @@ async def test_the_causes_of_gaps_are_explained_and_one_is_filled(window: Window
     left = {gap.cause for gap in await window.service.gaps(BARS)}
     assert left == {GapCause.FILE_GONE.value, GapCause.DISCONNECTED.value}
 
-    await page.get_by_role("button", name="Mend all gaps").click()
+    await page.get_by_role("button", name="Fetch all gaps").click()
     await expect(page.get_by_text("nothing is missing")).to_be_visible()
-    await expect(page.get_by_role("button", name="Mend all gaps")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Fetch all gaps")).to_have_count(0)
+    assert window.complaints == []
+
+
+async def test_a_gap_that_is_found_while_it_is_looked_at_is_told_everywhere(window: Window) -> None:
+    await store_may(window)
+    page = await open_dataset(window)
+    panel = page.get_by_role("region", name=NAME)
+    await expect(panel.get_by_text("Complete", exact=True)).to_be_visible()
+    at_ns = parse_time("2024-05-02")
+    window.service.store.add_doubt(BARS, Interval(at_ns, at_ns + HOUR_NS), GapCause.FILE_GONE)
+    await page.get_by_role("tab", name="Gaps").click()
+    await expect(page.get_by_role("grid", name="Gaps")).to_contain_text(GapCause.FILE_GONE.value)
+    await expect(panel.get_by_text("Complete", exact=True)).to_have_count(0)
+    await expect(panel.get_by_role("button", name="1\u00a0gap")).to_be_visible()
     assert window.complaints == []
 
 
@@ -285,7 +301,18 @@ async def test_without_a_window_the_command_is_shown(window: Window) -> None:
     await page.keyboard.press("Control+k")
     await page.keyboard.type("dccd 3")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_text("dccd adopt FOLDER")).to_be_visible()
+    adopt = page.get_by_text("dccd adopt FOLDER")
+    await expect(adopt).to_be_visible()
+    await page.get_by_role("button", name="Move…").click()
+    command = page.get_by_text("dccd move FOLDER")
+    await expect(command).to_be_visible()
+    await expect(adopt).to_have_count(0)
+    button = await page.get_by_role("button", name="Move…").bounding_box()
+    below = await command.bounding_box()
+    assert button is not None
+    assert below is not None
+    assert 0 < below["y"] - button["y"] < 100
+    assert window.complaints == []
 
 
 async def test_limits_are_checked_and_saved(window: Window) -> None:
@@ -306,7 +333,8 @@ async def test_limits_are_checked_and_saved(window: Window) -> None:
 
 
 async def test_a_start_and_its_problems_are_told(window: Window) -> None:
-    told: dict[str, Any] = {"recovering": {"step": HOSTILE, "done": 40, "total": 100}, "problems": [HOSTILE]}
+    recovering = {"step": HOSTILE, "done": 40, "total": 100}
+    told: dict[str, Any] = {"recovering": recovering, "problems": [HOSTILE] * 3}
 
     async def lie(route: Route) -> None:
         answer = await route.fetch()
@@ -324,6 +352,7 @@ async def test_a_start_and_its_problems_are_told(window: Window) -> None:
     await page.get_by_text("1 thing to know").click()
     problems = page.get_by_role("list", name="Things to know about the data folder")
     await expect(problems.get_by_text("<img src=x")).to_be_visible()
+    await expect(problems.get_by_text("(3 times)")).to_be_visible()
     assert await page.locator("img").count() == 0
     assert await overflow(page) == []
 

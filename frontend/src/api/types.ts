@@ -257,6 +257,7 @@ export interface FieldError {
 
 /** A handle that stands for the folder a person chose, good for one use; null when they chose none. */
 export interface FolderChoice {
+  offered: boolean;
   handle: string | null;
   name: string | null;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Run, RunProgress } from "../api/types";
-import { datasetWords, runSubject, secondsLeft, superseded } from "./names";
+import { datasetWords, runSubject, secondsLeft, shortKind, superseded } from "./names";
 
 const RUN: Run = {
   run_id: "1",
@@ -74,4 +74,10 @@ test("a run without a symbol names its datasets or its folder", () => {
   expect(runSubject({ ...RUN, params: { datasets: [id, id] } })).toBe("2\u00a0datasets");
   expect(runSubject({ ...RUN, params: { folder: "/new" } })).toBe("/new");
   expect(runSubject(RUN)).toBe("");
+});
+
+test("where room is short the span comes before what it is the span of", () => {
+  expect(shortKind({ data_type: "ohlc", span: "1h" })).toBe("1h Candles");
+  expect(shortKind({ data_type: "orderbook", depth: 100 })).toBe("100 levels Order book");
+  expect(shortKind({ data_type: "trades" })).toBe("Trades");
 });

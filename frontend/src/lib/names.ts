@@ -18,6 +18,14 @@ export function kindName({ data_type, span, depth }: Named): string {
   return depth ? `${name} ${depth} levels` : name;
 }
 
+/** The same where room is short: what tells datasets of a symbol apart comes first. */
+export function shortKind({ data_type, span, depth }: Named): string {
+  if (data_type === null) return "";
+  const name = DATA_TYPE_NAMES[data_type];
+  if (span) return `${span} ${name}`;
+  return depth ? `${depth} levels ${name}` : name;
+}
+
 export const STATE_NAMES: Record<RunState, string> = {
   pending: "Waiting",
   running: "Running",

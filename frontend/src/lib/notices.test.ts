@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { isNews, problemKey, recoveringShare } from "./notices";
+import { counted, isNews, problemKey, recoveringShare } from "./notices";
 
 test("a problem that was closed comes back only when it is another one", () => {
   const wait = (free: string) =>
@@ -14,4 +14,12 @@ test("a problem that was closed comes back only when it is another one", () => {
 test("a start says how far it is where that is known", () => {
   expect(recoveringShare({ step: "reading journals", done: 2, total: 5 })).toMatch(/^40\s?%$/);
   expect(recoveringShare({ step: "reading journals", done: 2, total: null })).toBe("");
+});
+
+test("what is told many times is listed once, with a count", () => {
+  expect(counted(["a", "b", "a"])).toEqual([
+    { text: "a", count: 2 },
+    { text: "b", count: 1 },
+  ]);
+  expect(counted([])).toEqual([]);
 });

@@ -1,12 +1,14 @@
 /** The data folder: chosen with the window's dialog, moved, and changed over when all is copied. */
 
 import { api } from "../api/client";
-import { asApiError } from "../api/errors";
 import type { AdoptPlan, Run } from "../api/types";
 import { isUnfinishedMove } from "../lib/move";
 import { live } from "./live.svelte";
 import { route } from "./route.svelte";
 import { toasts } from "./toasts.svelte";
+
+/** What a person chooses a folder for. */
+export type Purpose = "move" | "use" | "adopt";
 
 /** A folder that was chosen; the handle stands for it. */
 interface Chosen {
@@ -19,8 +21,8 @@ class Folder {
   target = $state.raw<Chosen | null>(null);
   /** What there is to take over, to be confirmed. */
   plan = $state.raw<(Chosen & { plan: AdoptPlan }) | null>(null);
-  /** What has no dialog in a browser, and the command that does it there. */
-  commandInstead = $state<string | null>(null);
+  /** What was asked for where no dialog can be shown, as in a browser. */
+  refused = $state<Purpose | null>(null);
   /** Waits for the dialog, for the plan, or for the change. */
   busy = $state("");
 
@@ -34,11 +36,11 @@ class Folder {
   #switching = $state(false);
 
   async askMove(): Promise<void> {
-    this.target = await this.#choose("Folder to move your data to", "dccd move FOLDER");
+    this.target = await this.choose("move", "Folder to move your data to");
   }
 
   async askAdopt(): Promise<void> {
-    const chosen = await this.#choose("Data folder of dccd 3", "dccd adopt FOLDER");
+    const chosen = await this.choose("adopt", "Data folder of dccd 3");
     if (chosen === null) return;
     this.busy = "Looking at what is there…";
     try {
@@ -82,16 +84,14 @@ class Folder {
     route.go("runs", run_id);
   }
 
-  async #choose(title: string, command: string): Promise<Chosen | null> {
-    this.commandInstead = null;
+  /** Null when none was chosen, or none can be. */
+  async choose(purpose: Purpose, title: string): Promise<Chosen | null> {
+    this.refused = null;
     this.busy = "Choose a folder…";
     try {
-      const { handle, name } = await api.chooseFolder(title);
+      const { offered, handle, name } = await api.chooseFolder(title);
+      if (!offered) this.refused = purpose;
       return handle === null ? null : { handle, name: name ?? "" };
-    } catch (thrown) {
-      if (asApiError(thrown).code !== "not_offered") throw thrown;
-      this.commandInstead = command;
-      return null;
     } finally {
       this.busy = "";
     }

@@ -308,7 +308,7 @@ async def test_health_tells_what_was_put_aside(api: Running, monkeypatch: pytest
 async def test_a_page_exports_to_the_folder_its_person_chose(filled: Running, tmp_path: Path) -> None:
     async with await filled.page() as page:
         asked = await page.post("/api/dialog/folder", json={"title": "Export to"})
-        assert (asked.status_code, asked.json()["code"]) == (409, "not_offered")
+        assert asked.json() == {"offered": False, "handle": None, "name": None}
         chosen: list[Path | None] = [tmp_path / "chosen", None]
         titles = []
 
@@ -319,7 +319,7 @@ async def test_a_page_exports_to_the_folder_its_person_chose(filled: Running, tm
         filled.server.choose_folder = choose
         handle = (await page.post("/api/dialog/folder", json={"title": "Export to"})).json()["handle"]
         none = (await page.post("/api/dialog/folder", json={"title": "Export to"})).json()
-        assert none == {"handle": None, "name": None}
+        assert none == {"offered": True, "handle": None, "name": None}
         assert titles == ["Export to"] * 2
         wrong = {"dataset": "binance:ETH-USDT:ohlc:1h", "folder_handle": handle, "format": "csv"}
         assert (await page.post("/api/export", json=wrong)).json()["code"] == "unknown_dataset"

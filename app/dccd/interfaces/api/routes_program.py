@@ -59,13 +59,13 @@ async def _disk(watch: RoomWatch) -> tuple[models.Disk | None, list[str]]:
 
 @endpoint("POST", "/api/dialog/folder")
 async def choose_folder(context: Context, body: models.FolderRequest) -> models.FolderChoice:
-    """Show the window's folder dialog; the handle stands for what the person chose."""
+    """Show the window's folder dialog, if there is a window; the handle stands for what the person chose."""
     if context.hooks.choose_folder is None:
-        raise NotOffered("There is no window to show a folder dialog in. Download the data instead.")
+        return models.FolderChoice(offered=False, handle=None, name=None)
     folder = await context.hooks.choose_folder(body.title)
     if folder is None:
-        return models.FolderChoice(handle=None, name=None)
-    return models.FolderChoice(handle=context.folders.give(folder), name=str(folder))
+        return models.FolderChoice(offered=True, handle=None, name=None)
+    return models.FolderChoice(offered=True, handle=context.folders.give(folder), name=str(folder))
 
 
 @endpoint("POST", "/api/app/raise", scope=Scope.LOCAL)

@@ -56,7 +56,11 @@ class FolderRequest(Request):
 
 
 class FolderChoice(Answer):
-    """A handle that stands for the folder a person chose, good for one use; null when they chose none."""
+    """A handle that stands for the folder a person chose, good for one use; null when they chose none.
 
+    `offered` is false where no window can show a dialog, as in a browser.
+    """
+
+    offered: bool
     handle: str | None
     name: str | None
