@@ -143,7 +143,7 @@ class Recovery:
         self._record(differences, buried)
         if self._coverage.incomplete:
             known = {*self._catalog.datasets(), *self._unpublished.datasets()}
-            if known:
+            if known or self._coverage.datasets():  # the latter: files that are gone, recorded just now
                 self._quarantine.problems.append(Problem(_ASKED_ANEW))
             ask_for_what_is_covered(self._coverage, {each: self._covered(each) for each in known})
         self._unpublished.retire()  # those that died between their last file and their own end

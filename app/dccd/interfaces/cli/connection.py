@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from dccd.application.config import AppConfig, load_config
-from dccd.domain.errors import UnknownDataset
+from dccd.domain.errors import DccdError, UnknownDataset
 from dccd.interfaces.client import Client
 from dccd.storage.fs import RealFileSystem
 from dccd.storage.layout import Layout, refuse_foreign
@@ -41,9 +44,26 @@ def require_data(arguments: Namespace) -> None:
         )
 
 
-def connect(arguments: Namespace) -> Client:
-    """The client of the data folder and configuration that the arguments name."""
-    return Client(getattr(arguments, "config", None), data_path=getattr(arguments, "data_path", None))
+@asynccontextmanager
+async def connect(arguments: Namespace) -> AsyncIterator[Client]:
+    """The client of the data folder and configuration that the arguments name.
+
+    Where the program is started for this command, nobody else is told what is wrong with the data folder: it
+    is said on standard error at the end.
+    """
+    config, data_path = getattr(arguments, "config", None), getattr(arguments, "data_path", None)
+    async with Client(config, data_path=data_path) as client:
+        if not client.owns_program:
+            yield client
+            return
+        problems = (await client.recovered())["problems"]  # the command may make them good
+        try:
+            yield client
+        finally:
+            with suppress(DccdError):
+                problems += (await client.recovered())["problems"]
+            for problem in dict.fromkeys(problems):
+                print(f"dccd: {problem}", file=sys.stderr)
 
 
 def dataset_of(arguments: Namespace) -> dict[str, Any]:

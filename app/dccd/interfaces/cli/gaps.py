@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from dccd.domain.dataset import DatasetId
@@ -23,7 +24,7 @@ async def gaps(arguments: Namespace) -> int:
     if arguments.fill:
         return await repair(arguments)
     async with connect_to_data(arguments) as client:
-        found = await _gaps_of(client, await _named(client, arguments))
+        found = await _gaps_of(client, arguments)
     if arguments.json:
         print_json(found)
     elif any(found.values()):
@@ -36,7 +37,7 @@ async def gaps(arguments: Namespace) -> int:
 async def repair(arguments: Namespace) -> int:
     """Fetch the gaps of one dataset or of all, one by one; the exit status is 1 when some are left."""
     async with connect_to_data(arguments) as client:
-        found = await _gaps_of(client, await _named(client, arguments))
+        found = await _gaps_of(client, arguments)
         # Trades first: bars may be made from them.
         order = sorted(found, key=lambda name: DatasetId.parse(name).data_type is not DataType.TRADES)
         before = {name: found[name] for name in order if found[name]}
@@ -62,7 +63,7 @@ async def repair(arguments: Namespace) -> int:
     return 1 if any(left.values()) else 0
 
 
-def connect_to_data(arguments: Namespace) -> Client:
+def connect_to_data(arguments: Namespace) -> AbstractAsyncContextManager[Client]:
     """The client, once it is sure that there is data and that one dataset or none is named."""
     if (arguments.exchange is None) != (arguments.symbol is None):
         raise UsageError("Name an exchange and a symbol, or neither for all datasets.")
@@ -70,14 +71,13 @@ def connect_to_data(arguments: Namespace) -> Client:
     return connect(arguments)
 
 
-async def _named(client: Client, arguments: Namespace) -> list[str]:
-    if arguments.exchange is None:
-        return [dataset["id"] for dataset in await client.inventory() if dataset["gap_count"]]
-    return [await client.dataset_id(**dataset_of(arguments))]
-
-
-async def _gaps_of(client: Client, datasets: list[str]) -> dict[str, list[Gap]]:
-    return {dataset: await client.gaps(dataset) for dataset in datasets}
+async def _gaps_of(client: Client, arguments: Namespace) -> dict[str, list[Gap]]:
+    """The gaps of the dataset that is named, or of all that have any, their files looked at anew."""
+    if arguments.exchange is not None:
+        dataset = await client.dataset_id(**dataset_of(arguments))
+        return {dataset: await client.gaps(dataset)}
+    found = {each["id"]: await client.gaps(each["id"]) for each in await client.inventory()}
+    return {dataset: gaps for dataset, gaps in found.items() if gaps}
 
 
 async def _follow(client: Client, started: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ OnProgress = Callable[[Json], None]
 ENDED = frozenset({"succeeded", "failed", "cancelled", "interrupted"})
 
 _HANDOVER_S = 10.0  # how long another process may take between locking the folder and answering
+_RECOVERING_POLL_S = (0.01, 0.25)  # after a clean end it takes milliseconds
 _POLL_S = (0.05, 0.25)  # a short run is noticed at once, a long one costs four requests a second
 
 
@@ -158,6 +159,23 @@ class Connection:
     async def cancel(self, run_id: str) -> None:
         """Ask a run to stop; what it stored stays."""
         await self.call("DELETE", f"/api/backfill/{run_id}")
+
+    # --- the program ------------------------------------------------------------------------------
+
+    @property
+    def owns_program(self) -> bool:
+        """Whether the program was started for this connection, and ends with it."""
+        return self._owns_program
+
+    async def recovered(self) -> Json:
+        """What the program says of itself, once it has put the data folder in order."""
+        health = await self.call("GET", "/api/health")
+        delay_s, longest_s = _RECOVERING_POLL_S
+        while health["recovering"] is not None:
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, longest_s)
+            health = await self.call("GET", "/api/health")
+        return health
 
     # --- plumbing ---------------------------------------------------------------------------------
 
