@@ -50,6 +50,12 @@ class FileFaults:
         with self._mutex:
             return list(dict.fromkeys(item.problem for item in self._for_now.values()))
 
+    @property
+    def datasets(self) -> set[DatasetId]:
+        """Those of which something is missing for now."""
+        with self._mutex:
+            return {item.dataset for item in self._for_now.values() if item.dataset is not None}
+
     def forget(self) -> None:
         """Forget what held for now: everything is about to be looked at again."""
         with self._mutex:

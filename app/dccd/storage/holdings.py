@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from operator import attrgetter
 
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import UnknownDataset
@@ -33,7 +34,7 @@ class Holdings:
     def datasets(self) -> list[DatasetId]:
         """All datasets of which anything is known, by id."""
         known = {*self._unpublished.datasets(), *self._coverage.datasets(), *self._catalog.datasets()}
-        return sorted(known, key=str)
+        return sorted(known | self._faults.datasets, key=str)
 
     def require(self, dataset: DatasetId) -> None:
         """Refuse a dataset of which nothing is known.
@@ -43,9 +44,23 @@ class Holdings:
         UnknownDataset
         """
         if not (
-            self._unpublished.knows(dataset) or self._coverage.knows(dataset) or self._catalog.files(dataset)
+            self._unpublished.knows(dataset)
+            or self._coverage.knows(dataset)
+            or self._catalog.files(dataset)
+            or dataset in self._faults.datasets
         ):
-            raise UnknownDataset(f"Nothing is stored of {dataset}. Download it first.")
+            raise UnknownDataset(f"Nothing is stored of {dataset}. {self._instead(dataset)}")
+
+    def _instead(self, dataset: DatasetId) -> str:
+        name = attrgetter("exchange", "symbol", "data_type")
+        same = [known for known in self.datasets() if name(known) == name(dataset)]
+        spans = sorted({known.span for known in same if known.span is not None})
+        if spans:
+            return f"There are {', '.join(map(str, spans))}: name one of them with --span."
+        depths = sorted({known.depth for known in same if known.depth is not None})
+        if depths:
+            return f"There are depths {', '.join(map(str, depths))}: name one of them with --depth."
+        return "The inventory lists what is stored."
 
     def coverage(self, dataset: DatasetId) -> Coverage:
         """What was fetched whole and is believed, asked for, and known to be absent."""

@@ -417,6 +417,17 @@ def test_a_file_that_may_not_be_read_now_stops_nobody_and_is_not_written_over(st
     assert not list((stored / ".dccd" / "quarantine").iterdir())
 
 
+def test_a_dataset_of_which_nothing_may_be_read_now_is_known(data_path: Path) -> None:
+    with closing(Store.open(data_path)) as store:
+        fill(store, -60, 0)
+    (data_path / ".dccd" / "catalog.db").unlink()
+    disk = Disk()
+    disk.refuses = lambda path: path == january(data_path)
+    with closing(Store.open(data_path, fs=disk)) as store:
+        assert [info.dataset for info in store.inventory()] == [BARS]
+        assert store.info(BARS).rows == 0
+
+
 def test_what_lies_in_a_folder_that_may_not_be_listed_is_not_gone(stored: Path) -> None:
     disk = Disk()
     disk.refuses = lambda path: path.name == "symbol=BTC-USDT"
