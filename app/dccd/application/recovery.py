@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from dccd.application.events import EventBus, ResyncEvent
-from dccd.domain.errors import StorageError
+from dccd.domain.errors import DccdError
 from dccd.storage.recovery import RecoveryProgress
 from dccd.storage.store import Store
 
@@ -101,6 +101,11 @@ class BackgroundRecovery:
         for dataset in self._store.unpublished.datasets():
             try:
                 await asyncio.to_thread(self._store.publish, dataset, stopped=self._stopping.is_set)
-            except StorageError as error:
+            except Exception as error:  # noqa: BLE001 - told; the others are published all the same
                 # It stays readable where it is, and the next publication tries again.
-                _log.warning("publishing what was left of %s failed: %s", dataset, error)
+                _log.warning(
+                    "publishing what was left of %s failed: %s",
+                    dataset,
+                    error,
+                    exc_info=None if isinstance(error, DccdError) else error,
+                )

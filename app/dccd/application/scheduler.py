@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -20,12 +21,13 @@ from dccd.application.operations.recorded import Work, recorded
 from dccd.application.room import RoomWatch
 from dccd.application.runs import RunRecorder, interrupted, new_run, run_error
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import DatasetBusy, StorageError, UnknownRun
+from dccd.domain.errors import DatasetBusy, DccdError, UnknownRun
 from dccd.storage.export import Format
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
 RUNS_PER_EXCHANGE = 3
+_log = logging.getLogger(__name__)
 
 Operation = Callable[[asyncio.Event], Coroutine[Any, Any, object]]
 
@@ -242,9 +244,11 @@ class Scheduler:
             if live.has_started:
                 raise
             await self._recorder(live).finish(RunState.CANCELLED)
-        except StorageError as error:
+        except Exception as error:
             if live.has_started:
                 raise
+            if not isinstance(error, DccdError):
+                _log.exception("the run %s could not be started", live.run.run_id)
             await self._recorder(live).finish(RunState.FAILED, run_error(error))
         finally:
             del self._live[live.run.run_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from dccd.storage.frames import Frame
 from dccd.storage.journal import SYNC_EVERY_S, Journal
 from dccd.storage.schema import to_batch
 from dccd.storage.unpublished import Unpublished
+
+_log = logging.getLogger(__name__)
 
 WRITE_EVERY_S = 0.25
 PROVISIONAL_EVERY_S = 1.0
@@ -213,6 +216,13 @@ class StreamLog:
                         self._sync(now_s)
                 except StorageError as error:
                     self._failed(error, now_s)
+                except Exception as error:  # noqa: BLE001 - told, and tried again: the thread goes on for all streams
+                    words = (
+                        f"Writing what streams brought failed ({error!r}). It is tried again; see the log."
+                    )
+                    if str(self._trouble) != words:  # not every second
+                        _log.exception("writing what streams brought failed")
+                    self._failed(StorageError(words), now_s)
                 else:
                     self._trouble = None
             return self._pause_s(now_s)

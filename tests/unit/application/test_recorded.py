@@ -97,3 +97,18 @@ async def test_cancelled_work_keeps_what_came_of_it(runs_store: RunsStore[JobRun
     run = await scheduler.wait(started.run_id)
     assert (run.state, run.result) == (RunState.CANCELLED, {"files": 1})
     assert scheduler.busy(BARS) is None
+
+
+async def test_whatever_keeps_a_run_from_starting_is_its_end(runs_store: RunsStore[JobRun]) -> None:
+    async def ready() -> None:
+        raise ValueError("a mistake of ours")
+
+    async def work(told: Told) -> dict[str, Any]:
+        return {}
+
+    scheduler = Scheduler(NotAsked(), NotAsked(), runs_store, EventBus(), ready=ready)
+    started = await scheduler.submit_work(_run(), work)
+    run = await scheduler.wait(started.run_id)
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert "a mistake of ours" in run.error.detail

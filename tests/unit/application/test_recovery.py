@@ -27,6 +27,7 @@ from dccd.storage.fs import Entry, RealFileSystem
 from dccd.storage.store import Store
 
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
+OTHER = DatasetId.parse("binance:ETH-USDT:ohlc:1m")
 FEB = 1_706_745_600_000_000_000  # 2024-02-01
 
 
@@ -119,6 +120,28 @@ async def test_what_was_left_in_journals_is_published(config: AppConfig, disk: D
         assert service.recovery._publishing is not None
         await service.recovery._publishing
         assert [info.rows for info in service.store.files(BARS)] == [20]
+
+
+async def test_one_dataset_that_cannot_be_published_keeps_no_other(
+    data_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(Store.open(data_path)) as store:
+        for dataset in (BARS, OTHER):
+            store.begin_backfill(dataset, "run", source="binance").append(bars(0, 10), covered(0, 10), None)
+
+    def fail(_store: Store, dataset: DatasetId, **_: object) -> None:
+        raise ValueError(f"a mistake of ours about {dataset}")
+
+    with closing(Store.open(data_path, recover=False)) as store:
+        recovery = BackgroundRecovery(store, EventBus(), then=lambda: None)
+        with monkeypatch.context() as broken:
+            broken.setattr(Store, "publish", fail)
+            await recovery.done()
+            assert recovery._publishing is not None
+            await recovery._publishing
+        for dataset in (BARS, OTHER):
+            assert f"a mistake of ours about {dataset}" in caplog.text
+        await recovery.stop()
 
 
 async def test_a_service_is_stopped_while_it_recovers(config: AppConfig, disk: Disk) -> None:

@@ -14,6 +14,7 @@ from dccd.domain.errors import DiskFull, StorageError
 from dccd.domain.records import Columns
 from dccd.domain.timeutils import DAY_NS, MINUTE_NS
 from dccd.storage import stream_log
+from dccd.storage.journal import Journal
 from dccd.storage.store import Store
 from dccd.storage.stream_log import StreamLog
 from tests.faults.loss import Loss
@@ -441,3 +442,25 @@ def test_many_writers_lose_and_double_nothing_while_it_is_read_and_published(tmp
     assert sorted(number for dataset in datasets for number in ids(again, dataset)) == [*range(8 * each)]
     assert sum(again.coverage(dataset).covered.length_ns for dataset in datasets) == 8 * each
     again.close()
+
+
+def test_an_error_of_the_program_is_told_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    streams = Streams()
+    streams.trade(0)
+
+    def fail(*_: object, **__: object) -> Journal:
+        raise ValueError("a mistake of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "new_journal", fail)
+        for _ in range(3):
+            streams.run(1)
+    assert "a mistake of ours" in str(streams.log.trouble)
+    assert len(caplog.records) == 1, "told once"
+    streams.run(2)
+    assert streams.log.trouble is None
+    assert streams.store.unpublished.knows(BTC)
+    streams.log.close()
+    streams.store.close()
