@@ -5,6 +5,7 @@ A file header (magic, version, random UUID, CRC), then frames (:mod:`dccd.storag
 
 from __future__ import annotations
 
+import logging
 import struct
 import threading
 import uuid
@@ -24,6 +25,8 @@ from dccd.storage.fs import File, FileSystem, in_words
 from dccd.storage.journal_scan import Hole, Patient, scan
 from dccd.storage.predecessors import Predecessors
 from dccd.storage.schema import SCHEMA_VERSION, arrow_schema
+
+_log = logging.getLogger(__name__)
 
 SUFFIX = ".journal"
 SYNC_EVERY_S = 1.0
@@ -274,12 +277,14 @@ class Journal:
 
     def _drop_if_free(self) -> None:
         if self._retired and self._readers == 0:
-            self._file.close()
-            if self._left:
-                return
-            with in_words("removing a published journal"):
-                self._fs.remove(self.path)
-                self._fs.sync_folder(self.path.parent)
+            try:
+                with in_words("removing a published journal"):
+                    self._file.close()
+                    if not self._left:
+                        self._fs.remove(self.path)
+                        self._fs.sync_folder(self.path.parent)
+            except StorageError as error:  # the next start removes it; who is done with it has all he wanted
+                _log.warning("%s: %s", self.path.name, error)
 
     def _cut(self, offset: int) -> None:
         """Take back a page that was written in part."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -133,3 +135,17 @@ def test_a_retired_journal_stays_while_it_is_read(journal: Journal) -> None:
         journal.append(TRADES, rows(2, 1), IntervalSet())
     journal.unpin()
     assert not journal.path.exists()
+
+
+def test_a_journal_that_cannot_be_removed_disturbs_no_reader(tmp_path: Path, caplog: Any) -> None:
+    class Disk(RealFileSystem):
+        def remove(self, path: Path) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    journal = Journal.create(Disk(), tmp_path)
+    journal.append(TRADES, rows(0, 1), IntervalSet())
+    journal.pin()
+    journal.retire()
+    journal.unpin()
+    assert "Permission denied" in caplog.text
+    assert journal.path.exists()
