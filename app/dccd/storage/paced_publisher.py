@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from dccd.domain.dataset import DatasetId, Period
 from dccd.domain.errors import StorageError
@@ -15,20 +16,24 @@ from dccd.storage.unpublished import Unpublished
 BYTES_PER_S = 10e6  # published at the least, of a dataset's files and journals together
 
 
+class _Publish(Protocol):
+    def __call__(self, dataset: DatasetId, before_ns: int | None, *, stopped: Callable[[], bool]) -> None: ...
+
+
 class PacedPublisher:
     """Calls `publish` for datasets whose time has come. Thread-safe.
 
     Parameters
     ----------
     publish : callable
-        Publishes a dataset: all of it, or its periods that end at or before an instant.
+        See :meth:`dccd.storage.store.Store.publish`.
     """
 
     def __init__(
         self,
         catalog: Catalog,
         unpublished: Unpublished,
-        publish: Callable[[DatasetId, int | None], None],
+        publish: _Publish,
         clock: Clock,
     ) -> None:
         self._catalog, self._unpublished = catalog, unpublished
@@ -64,7 +69,7 @@ class PacedPublisher:
                 return
             self._tried_s[dataset] = now_s
             try:
-                self._publish(dataset, before_ns)
+                self._publish(dataset, before_ns, stopped=lambda: self._is_ending)
             except StorageError as error:
                 failed = failed or error
             else:
@@ -76,7 +81,7 @@ class PacedPublisher:
     def publish_last(self, limit_s: float) -> None:
         """Publish what takes no longer than that altogether, the cheapest first; the program is ending.
 
-        :meth:`publish_due` publishes nothing any more.
+        :meth:`publish_due` begins no file any more, and what runs over the time ends after the file at hand.
 
         Raises
         ------
@@ -93,7 +98,7 @@ class PacedPublisher:
             for dataset, cost in sorted(costs.items(), key=lambda item: item[1]):
                 if self._clock.monotonic() + cost / BYTES_PER_S > end_s:
                     return
-                self._publish(dataset, None)
+                self._publish(dataset, None, stopped=lambda: self._clock.monotonic() > end_s)
 
     def _file_bytes(self, dataset: DatasetId, period: Period) -> int:
         info = self._catalog.get(dataset, period)

@@ -258,3 +258,38 @@ def test_at_the_end_what_is_quick_is_published_and_the_rest_left() -> None:
     streams.store.publish_last(5)
     assert streams.rows(ETH) == [100]
     streams.store.close()
+
+
+def test_a_publication_under_way_ends_with_the_period_at_hand() -> None:
+    streams = Streams()
+    streams.trade(0)
+    streams.clock.pass_s(86_400)
+    streams.trade(1)
+    streams.clock.pass_s(BUSY_S)
+
+    def end(_call: int, name: str) -> None:
+        if name.startswith("create"):
+            streams.store._paced._is_ending = True  # as publish_last does before it waits for its turn
+
+    streams.disk.fail = end
+    streams.store.publish_due()
+    assert [info.period.name for info in streams.store.files(BTC)] == ["2024-01-01"]
+    streams.store.publish_last(5)
+    assert [info.period.name for info in streams.store.files(BTC)] == ["2024-01-01", "2024-01-02"]
+    streams.store.close()
+
+
+def test_the_last_publication_keeps_to_its_time() -> None:
+    streams = Streams()
+    streams.trade(0)
+    streams.clock.pass_s(86_400)
+    streams.trade(1)
+
+    def take_long(_call: int, name: str) -> None:
+        if name.startswith("create"):
+            streams.clock.pass_s(6)
+
+    streams.disk.fail = take_long
+    streams.store.publish_last(5)
+    assert [info.period.name for info in streams.store.files(BTC)] == ["2024-01-01"]
+    streams.store.close()
