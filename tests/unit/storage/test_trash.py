@@ -305,7 +305,7 @@ def test_rows_of_time_that_was_replaced_before_the_deletion_outlive_restoring(
         store.close()
         store = Store.open(data_path, clock=clock)
     log = store.begin_backfill(BARS, "run", source="test")
-    page = {"ts": [FEB + 2 * MINUTE_NS], **dict.fromkeys(NAMES, [900.0])}
+    page = {"ts": [FEB + 2 * MINUTE_NS]} | {name: [900.0] for name in NAMES}
     log.append(page, IntervalSet.of(FEB + 2 * MINUTE_NS, FEB + 3 * MINUTE_NS))
     if published:
         log.finish()
