@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +161,10 @@ async def test_a_start_that_fails_half_way_lets_go_of_the_folder(config: AppConf
     state = config.data_path / ".dccd"
     async with build_service(config):
         pass
-    (state / "runs.db").write_bytes(b"no database, and longer than the hundred bytes of its header" * 3)
-    with pytest.raises(StorageError, match="history of runs"):
+    (state / "runs.db").unlink()
+    with closing(sqlite3.connect(state / "runs.db")) as newer:
+        newer.executescript("CREATE TABLE runs (all_is_other TEXT); PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="newer dccd"):
         await build_service(config).start()
     (state / "runs.db").unlink()
     async with build_service(config) as service:

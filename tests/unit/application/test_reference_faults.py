@@ -128,6 +128,7 @@ async def test_reference_fault_11_reading_what_is_not_stored_creates_nothing(
     service: Service, tree: Tree
 ) -> None:
     unknown = DatasetId.parse("binance:ETH-USDT:ohlc:1m")
+    await service.ready()
     before = tree()
     with pytest.raises(UnknownDataset, match="ETH-USDT"):
         list(service.read(unknown))
