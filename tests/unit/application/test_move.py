@@ -14,7 +14,7 @@ from dccd.application.config import AppConfig, load_config
 from dccd.application.jobs import RunState
 from dccd.application.service import Service
 from dccd.application.service_factory import build_service
-from dccd.domain.errors import DataFolderUnusable, UsageError
+from dccd.domain.errors import DataFolderUnusable, RunsUnderWay, UsageError
 from dccd.storage.relocate import Relocation
 from tests.exchanges.binance import BinanceStandIn
 from tests.unit.application.conftest import HOURLY, fetched, hourly
@@ -82,7 +82,7 @@ async def test_nothing_changes_over_while_runs_are_under_way(
     floor_gb = shutil.disk_usage(data_path).total / 1e9 - 0.001
     await service.change_settings({"settings": {"free_space_floor_gb": floor_gb}})  # this one waits for room
     started = await service.start_backfill(hourly("2024-02-01", "2024-03-01"))
-    with pytest.raises(UsageError, match="1 run is under way"):
+    with pytest.raises(RunsUnderWay, match="1 run is under way"):
         await service.moving.switch()
     assert service.data_path == data_path
     await service.cancel(started.run_id)
@@ -120,7 +120,8 @@ async def test_a_run_that_starts_while_the_new_folder_is_looked_at_is_under_way(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await service.wait((await service.moving.move(tmp_path / "new")).run_id)
-    await service.change_settings({"settings": {"free_space_floor_gb": 1e9}})  # it waits for room
+    floor_gb = shutil.disk_usage(service.data_path).total / 1e9 - 0.001
+    await service.change_settings({"settings": {"free_space_floor_gb": floor_gb}})  # it waits for room
     loop, check = asyncio.get_running_loop(), Relocation.check
 
     def meanwhile(relocation: Relocation) -> None:
@@ -129,5 +130,5 @@ async def test_a_run_that_starts_while_the_new_folder_is_looked_at_is_under_way(
         check(relocation)
 
     monkeypatch.setattr(Relocation, "check", meanwhile)
-    with pytest.raises(UsageError, match="1 run is under way"):
+    with pytest.raises(RunsUnderWay, match="1 run is under way"):
         await service.moving.switch()
