@@ -18,6 +18,9 @@ class _KeptOut(MetaPathFinder):
             raise ModuleNotFoundError(f"{fullname} is kept out of this program", name=fullname)
 
 
+_INTERRUPTED = 130  # a shell's way to say it
+
+
 def main() -> None:
     """Run the window's process when told to be it, else the command line."""
     if "--window" in sys.argv[1:2]:
@@ -25,9 +28,13 @@ def main() -> None:
 
         sys.exit(window_main())
     sys.meta_path.insert(0, _KeptOut())
-    from dccd.interfaces.cli.main import run
+    try:
+        from dccd.interfaces.cli.main import run
 
-    sys.exit(run())
+        status = run()
+    except KeyboardInterrupt:  # before there was anything to end
+        status = _INTERRUPTED
+    sys.exit(status)
 
 
 if __name__ == "__main__":

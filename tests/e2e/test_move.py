@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from dccd.interfaces.api.runtime_file import read_runtime_file
 from dccd.interfaces.cli.main import run
 from tests.e2e.command_line import HOURLY, Dccd, wait_for
+from tests.exchanges.binance import BinanceStandIn
 
 
 @pytest.fixture
@@ -59,6 +61,24 @@ def test_the_program_that_runs_goes_on_in_the_new_folder(
     capsys.readouterr()
     assert dccd_there("read", *HOURLY, "--format", "csv") == 0
     assert len(capsys.readouterr().out.splitlines()) == 49
+
+
+def test_nothing_is_copied_while_a_run_is_under_way(
+    dccd: Dccd,
+    new: Path,
+    start_dccd: Callable[..., subprocess.Popen[str]],
+    exchange: BinanceStandIn,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    exchange.latency_s = 0.2
+    running = start_dccd("backfill", "binance", "BTC/USDT", "--span", "1m", "--start", "2023-06-01")
+    wait_for(lambda: exchange.count("/api/v3/klines") > 3)
+    assert dccd("move", str(new)) == 1
+    assert "1 run is under way. Wait for the end" in capsys.readouterr().err
+    assert not new.exists()
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=30)
 
 
 def test_a_folder_that_is_in_use_is_refused(

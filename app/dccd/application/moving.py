@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dccd.application.operations.move import MoveParams, checked_relocation, copy_work, moved_config
 from dccd.application.operations.recorded import new_work_run
 from dccd.application.scheduler import Submission
-from dccd.domain.errors import ConfigError, StorageError, UsageError
+from dccd.domain.errors import ConfigError, RunsUnderWay, StorageError, UsageError
 from dccd.storage.relocate import Relocation
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class Moving:
         Raises
         ------
         UsageError
-            Nothing is being moved, or runs are under way.
+            Nothing is being moved.
+        RunsUnderWay
         StorageError
             The data stays where it is, and work goes on there.
         ConfigError
@@ -58,11 +59,9 @@ class Moving:
         if relocation is None:
             raise UsageError("Nothing is being moved. Name the folder to move the data to first.")
         await asyncio.to_thread(relocation.check)  # somebody may have put something there meanwhile
-        if (
-            running := self._service.scheduler.running
-        ):  # nothing is waited for between this and the end of work
-            words = "1 run is" if running == 1 else f"{running} runs are"
-            raise UsageError(f"{words} under way. Wait for the end, or stop them, and change over then.")
+        # Nothing is waited for between this and the end of work.
+        if running := self._service.scheduler.running:
+            raise RunsUnderWay(running)
         self._relocation = None
         await self._service.stop()
         unsaved: ConfigError | None = None

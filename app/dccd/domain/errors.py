@@ -13,6 +13,7 @@
     │   ├── UnknownRun
     │   ├── UnknownTrash
     │   ├── DatasetBusy         retryable: something writes to it
+    │   ├── RunsUnderWay        retryable: they have to end before
     │   ├── NoCapability        the exchange does not offer it
     │   └── ConfigError
     ├── ExchangeError           the exchange, or the way to it
@@ -127,6 +128,17 @@ class DatasetBusy(UsageError):
 
     code = "dataset_busy"
     retryable = True
+
+
+class RunsUnderWay(UsageError):
+    """Runs have not ended, and would be in the way."""
+
+    code = "runs_under_way"
+    retryable = True
+
+    def __init__(self, running: int) -> None:
+        words = "1 run is" if running == 1 else f"{running:,} runs are"
+        super().__init__(f"{words} under way. Wait for the end, or stop what runs, and try again.")
 
 
 class NoCapability(UsageError):

@@ -92,6 +92,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     "unknown_run": HTTPStatus.NOT_FOUND,
     "unknown_trash": HTTPStatus.NOT_FOUND,
     "dataset_busy": HTTPStatus.CONFLICT,
+    "runs_under_way": HTTPStatus.CONFLICT,
     "exchange": HTTPStatus.BAD_GATEWAY,
     "network": HTTPStatus.BAD_GATEWAY,
     "exchange_unavailable": HTTPStatus.BAD_GATEWAY,

@@ -11,8 +11,8 @@ from typing import Any
 INTERRUPTED = 130
 
 
-async def interruptible(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command; when it is interrupted, say so and return 130."""
+async def interruptible(command: Coroutine[Any, Any, int], kept: str = "") -> int:
+    """Run a command; when it is interrupted, say so, and what is kept of it, and return 130."""
     if sys.platform != "win32":
         task = asyncio.current_task()
         assert task is not None
@@ -20,7 +20,5 @@ async def interruptible(command: Coroutine[Any, Any, int]) -> int:
     try:
         return await command
     except asyncio.CancelledError:
-        print(
-            "Interrupted. What was fetched is stored; the same command goes on from there.", file=sys.stderr
-        )
+        print(f"Interrupted.{kept}", file=sys.stderr)
         return INTERRUPTED

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dccd.domain.errors import DccdError, UsageError
 from dccd.interfaces.cli.interrupt import INTERRUPTED, interruptible
+from dccd.interfaces.cli.output import mending
 from dccd.interfaces.cli.parser import build_parser
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -39,6 +40,16 @@ _COMMANDS = {
     "open": "status:open_app",
 }
 
+# What an interrupted command leaves.
+_GOES_ON = " What was fetched is stored; the same command goes on from there."
+_KEPT = {
+    "backfill": _GOES_ON,
+    "gaps": _GOES_ON,
+    "repair": _GOES_ON,
+    "adopt": " What was taken over is stored; the same command goes on from there.",
+    "move": " What was copied is taken up by the next attempt.",
+}
+
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -60,7 +71,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             return open_desktop(arguments)
         module, _, name = _COMMANDS[arguments.command].partition(":")
         function = getattr(importlib.import_module(f"dccd.interfaces.cli.{module}"), name)
-        status = asyncio.run(interruptible(function(arguments)))
+        status = asyncio.run(interruptible(function(arguments), _KEPT.get(arguments.command, "")))
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -84,7 +95,9 @@ def _discard_output() -> None:
 
 def report(error: DccdError) -> int:
     """Print an error as one sentence and return the exit status it stands for."""
-    print(f"dccd: {error}", file=sys.stderr)
+    code = getattr(error, "problem_code", error.code)
+    print(f"dccd: {error}{mending(code)}", file=sys.stderr)
     usage: list[type[DccdError]] = [UsageError, *UsageError.__subclasses__()]
-    wrong_use = {kind.code for kind in usage} | {"validation"}
-    return WRONG_USE if getattr(error, "problem_code", error.code) in wrong_use else FAILED
+    # What may work at another time is no wrong use; `invalid_request` is the API's word for a wrong value.
+    wrong_use = {kind.code for kind in usage if not kind.retryable} | {"invalid_request"}
+    return WRONG_USE if code in wrong_use else FAILED

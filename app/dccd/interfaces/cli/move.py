@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
+from dccd.domain.errors import RunsUnderWay
 from dccd.interfaces.cli.connection import config_of, connect, require_data
 from dccd.interfaces.cli.progress import RunProgress
+from dccd.interfaces.client import ApiError
 
 
 async def move(arguments: Namespace) -> int:
@@ -14,8 +16,15 @@ async def move(arguments: Namespace) -> int:
     require_data(arguments)
     config = config_of(arguments)
     async with connect(arguments) as client:
-        with RunProgress(f"move to {arguments.to}") as progress:
-            outcome = await client.move(arguments.to, on_progress=progress)
+        try:
+            with RunProgress(f"move to {arguments.to}") as progress:
+                outcome = await client.move(arguments.to, on_progress=progress)
+        except ApiError as error:
+            if error.problem_code != RunsUnderWay.code:
+                raise
+            again = f"What was copied is taken up by the next `dccd move {arguments.to}`."
+            print(f"dccd: {error} {again}", file=sys.stderr)
+            return 1
     if outcome["state"] == "cancelled":
         print("cancelled; what was copied is taken up by the next attempt", file=sys.stderr)
         return 130

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import MS_NS, iso
 
 if TYPE_CHECKING:
@@ -26,6 +27,21 @@ def size(size_bytes: float) -> str:
 def count(number: int, word: str) -> str:
     """``1 row``, ``2,000 rows``."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def arguments_of(dataset: str) -> str:
+    """``binance BTC/USDT --type ohlc --span 1h``: a dataset, given by its id, on the command line."""
+    named = DatasetId.parse(dataset)
+    options = {"type": named.data_type, "span": named.span, "depth": named.depth}
+    given = [f"--{name} {value}" for name, value in options.items() if value is not None]
+    return " ".join((named.exchange, str(named.symbol), *given))
+
+
+def mending(code: str | None) -> str:
+    """What to do about an error with this code, where a damaged file is behind it; else nothing."""
+    if code != "corrupt_file":
+        return ""
+    return " `dccd verify --mend` puts damaged files aside, and `dccd repair` fetches their time again."
 
 
 def duration(seconds: float) -> str:

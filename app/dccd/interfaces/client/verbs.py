@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from dccd.domain.errors import RunsUnderWay
 from dccd.domain.span import Span
 from dccd.domain.timeutils import MS_NS
 from dccd.interfaces.client.connection import Connection, Json, OnProgress
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PAGE_ROWS = 262_144
-_RECOVERING_POLL_S = 0.25
 
 
 class Client(Connection):
@@ -268,10 +267,7 @@ class Client(Connection):
 
     async def inventory(self) -> list[Json]:
         """Every dataset: rows, size, time range, coverage, gaps; once the data folder is recovered."""
-        health = await self.call("GET", "/api/health")
-        while health["recovering"] is not None:  # till then it is what the last process knew
-            await asyncio.sleep(_RECOVERING_POLL_S)
-            health = await self.call("GET", "/api/health")
+        await self.recovered()  # till then it is what the last process knew
         answer = await self.call("GET", "/api/inventory")
         return list(answer["datasets"])
 
@@ -393,9 +389,15 @@ class Client(Connection):
 
         Raises
         ------
+        RunsUnderWay
+            Other runs are; nothing was copied.
         ApiError
-            The folder cannot be used, or other runs are under way when it comes to changing over.
+            The folder cannot be used, or other runs are under way when it comes to changing over
+            (``runs_under_way``): what was copied is taken up by the next attempt.
         """
+        # What is copied cannot be changed over to while something writes: that is said before, not after.
+        if running := (await self.call("GET", "/api/health"))["running"]:
+            raise RunsUnderWay(running)
         place = _absolute(folder)
         started = await self.call("POST", "/api/folder/move", json={"folder": place})
         outcome = _outcome(await self.follow_started(started, on_progress)) | {"folder": place}
