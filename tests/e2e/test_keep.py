@@ -39,8 +39,16 @@ def test_a_damaged_file_is_put_aside_and_its_time_fetched_again(
     assert dccd("verify", *HOURLY) == 1
     said = capsys.readouterr().out
     assert "fails its hash" in said or "cannot be read" in said, said
-    assert file.relative_to(data).as_posix() in said
+    assert said.count(file.relative_to(data).as_posix()) == said.count("  error: ") > 0
+    assert "`dccd verify binance BTC/USDT --type ohlc --span 1h --mend` puts the file aside" in said
     assert file.exists()
+    out = data.parent / "out"
+    for command in (("read",), ("check",), ("export", "--to", str(out))):
+        assert dccd(command[0], *HOURLY, *command[1:]) == 1
+        said = capsys.readouterr().err
+        assert "`dccd verify --mend`" in said, said
+    assert "the same command begins anew" in said
+    assert not list(out.iterdir())
     assert dccd("verify", *HOURLY, "--mend", "--json") == 1
     (found,) = json.loads(capsys.readouterr().out)["datasets"]
     assert any(problem["mended"] for problem in found["problems"])
@@ -64,6 +72,24 @@ def test_a_certificate_has_hashes_that_hold(
     (file,) = data.glob("ohlc/**/*.parquet")
     assert listed["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert document["rows"] == 672
+
+
+def test_a_certificate_needs_a_folder_to_be_written_to(
+    dccd: Dccd, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dccd("certificate", *HOURLY, "--output", str(tmp_path / "none" / "c.json")) == 2
+    assert f"There is no folder {tmp_path / 'none'}. Make it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["read", "gaps", "certificate", "delete"])
+def test_a_span_that_is_not_stored_is_told_with_those_that_are(
+    dccd: Dccd, data: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert dccd(command, "binance", "BTC/USDT") == 2
+    said = capsys.readouterr().err
+    assert (
+        "Nothing is stored of binance:BTC-USDT:ohlc:1m. There are 1h: name one of them with --span." in said
+    )
 
 
 def test_an_export_brings_its_certificate(dccd: Dccd, data: Path, tmp_path: Path) -> None:

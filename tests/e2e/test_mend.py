@@ -198,6 +198,15 @@ def test_bars_are_made_from_trades_and_audited(dccd: Dccd, capsys: Printed, exch
     assert "nothing to compare" in capsys.readouterr().err
 
 
+def test_a_check_of_all_says_what_it_leaves_out(dccd: Dccd, capsys: Printed) -> None:
+    assert dccd("backfill", *TRADES, "--start", "2024-03-01T08:00", "--end", "2024-03-01T09:00") == 0
+    assert dccd("backfill", "binance", "BTC/USDT", "--span", "20m", "--derive-from", "trades") == 0
+    assert dccd("check", "all", "--windows", "1") == 0
+    printed = capsys.readouterr()
+    assert "left out: binance:BTC-USDT:ohlc:20m; the exchange offers nothing" in printed.err
+    assert "in 1 stretch compared" in printed.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -234,15 +234,21 @@ class Service:
         with contextlib.suppress(UsageError):
             symbol = Symbol.parse(request.symbol)
             span = None if request.span is None else Span.parse(request.span)
-            stored = [
+            alike = [
                 info.dataset
                 for info in await self.inventory()
                 if (info.dataset.exchange, info.dataset.symbol) == (request.exchange, symbol)
-                and (info.dataset.data_type, info.dataset.span) == (request.data_type, span)
-                and request.depth in (None, info.dataset.depth)
+                and info.dataset.data_type == request.data_type
+            ]
+            stored = [
+                dataset
+                for dataset in alike
+                if dataset.span == span and request.depth in (None, dataset.depth)
             ]
             if stored:
                 return max(stored, key=lambda dataset: dataset.depth or 0)
+            if alike:  # of another span or depth: what that is called needs no exchange either
+                return replace(alike[0], span=span, depth=request.depth)
         return (await self.resolve(request))[0]
 
     # --- runs -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dccd.interfaces.cli.connection import config_of, connect
-from dccd.interfaces.cli.output import print_table
+from dccd.interfaces.cli.output import count, print_table
 from dccd.interfaces.cli.progress import RunProgress
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def adopt(arguments: Namespace) -> int:
         _say_config(result["config"])
     if outcome["state"] == "succeeded":
         stored = sum(found["rows_stored"] for found in result["datasets"])
-        print(f"{stored:,} rows stored. {arguments.folder} is as it was.")
+        print(f"{count(stored, 'row')} stored. {arguments.folder} is as it was.")
         return 0
     if outcome["state"] == "cancelled":
         print("cancelled; the same command goes on from there", file=sys.stderr)
@@ -87,8 +87,8 @@ def _line(found: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _say_more(found: dict[str, Any]) -> None:
-    for reason, count in found["rows_left_out"].items():
-        print(f"{found['dataset']}: {count:,} rows left out: {reason}")
+    for reason, number in found["rows_left_out"].items():
+        print(f"{found['dataset']}: {count(number, 'row')} left out: {reason}")
     for note in found["notes"]:
         print(f"{found['dataset']}: {note}")
 
@@ -106,6 +106,6 @@ def _say_config(config: dict[str, Any] | None) -> None:
     done = f"written to {config['written_to']}" if config["written_to"] else "to be written"
     names = ", ".join(config["settings"]) or "no settings"
     there = f", {config['jobs_there']} there already" if config["jobs_there"] else ""
-    print(f"configuration {done}: {names}; {len(config['jobs'])} jobs{there}")
+    print(f"configuration {done}: {names}; {count(len(config['jobs']), 'job')}{there}")
     for item in config["not_carried"]:
         print(f"not carried over: {item['place']}: {item['reason']}")

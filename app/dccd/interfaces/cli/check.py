@@ -8,7 +8,7 @@ from typing import Any
 
 from dccd.domain.errors import UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
-from dccd.interfaces.cli.output import print_json, print_table, time_ms
+from dccd.interfaces.cli.output import count, mending, print_json, print_table, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 from dccd.interfaces.client import Client
 
@@ -22,14 +22,21 @@ async def check(arguments: Namespace) -> int:
     if not every and (arguments.exchange is None or arguments.symbol is None):
         raise UsageError("Name an exchange and a symbol to check, or say: dccd check all.")
     require_data(arguments)
+    datasets: list[str] = []
+    left_out: list[str] = []
     async with connect(arguments) as client:
         if every:
-            datasets = [d["id"] for d in await client.inventory() if d["data_type"] not in _BOOKS]
+            for found in await client.inventory():
+                (left_out if found["data_type"] in _BOOKS else datasets).append(found["id"])
         else:
-            datasets = [await client.dataset_id(**dataset_of(arguments))]
+            datasets.append(await client.dataset_id(**dataset_of(arguments)))
         outcomes = [await _checked(client, dataset, arguments) for dataset in datasets]
     if every:  # bars of a span that the exchange has not were made from trades: there is nothing to ask for
+        left_out += [outcome["dataset"] for outcome in outcomes if outcome.get("code") == "no_capability"]
         outcomes = [outcome for outcome in outcomes if outcome.get("code") != "no_capability"]
+    if left_out:
+        words = "the exchange offers nothing to compare with"
+        print(f"left out: {', '.join(left_out)}; {words}", file=sys.stderr)
     if arguments.json:
         print_json([outcome["result"] for outcome in outcomes])
         return max([_status(outcome) for outcome in outcomes], default=0)
@@ -62,9 +69,8 @@ def _status(outcome: dict[str, Any]) -> int:
     """The exit status; says on standard error why there is no result."""
     result = outcome["result"]
     if result is None:
-        print(
-            f"dccd: {outcome['dataset']}: {outcome.get('error', 'the run was interrupted')}", file=sys.stderr
-        )
+        why = outcome.get("error", "the run was interrupted") + mending(outcome.get("code"))
+        print(f"dccd: {outcome['dataset']}: {why}", file=sys.stderr)
         return 1
     if outcome["state"] == "cancelled":
         return 130
@@ -75,15 +81,16 @@ def _say_check(outcome: dict[str, Any]) -> int:
     status, result = _status(outcome), outcome["result"]
     if result is None:
         return status
+    rows, stretches = count(result["rows"], "row"), _stretches(len(result["windows"]))
     print(
-        f"{result['dataset']}: {result['rows']:,} rows in {len(result['windows'])} stretches compared: "
+        f"{result['dataset']}: {rows} in {stretches} compared: "
         f"{result['equal']:,} equal, {result['differing']:,} differ, {result['stored_only']:,} only stored, "
         f"{result['exchange_only']:,} only at the exchange (seed {result['seed']})"
     )
     for reason in dict.fromkeys(skipped["why"] for skipped in result["skipped"]):
         print(f"  left out: {reason}")
     if result["unconfirmed"]:
-        print(f"  {result['unconfirmed']:,} rows differed once and not when they were fetched again")
+        print(f"  {count(result['unconfirmed'], 'row')} differed once and not when they were fetched again")
     _print_differences(
         ("TIME", "ID", "", "FIELD", "STORED", "EXCHANGE"),
         [
@@ -98,12 +105,16 @@ def _say_check(outcome: dict[str, Any]) -> int:
     return status
 
 
+def _stretches(number: int) -> str:
+    return "1 stretch" if number == 1 else f"{number:,} stretches"
+
+
 def _say_audit(outcome: dict[str, Any]) -> int:
     status, result = _status(outcome), outcome["result"]
     if result is None:
         return status
     print(
-        f"{result['dataset']}: {result['equal']:,} bars equal, {result['differing']:,} differ, "
+        f"{result['dataset']}: {count(result['equal'], 'bar')} equal, {result['differing']:,} differ, "
         f"{result['derived_only']:,} only from trades, {result['stored_only']:,} only at the exchange, "
         f"{result['without_trades']:,} without trades"
     )

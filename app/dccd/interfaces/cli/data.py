@@ -8,7 +8,16 @@ from argparse import Namespace
 from typing import Any
 
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
-from dccd.interfaces.cli.output import count, duration, print_json, print_rows, print_table, size, time_ms
+from dccd.interfaces.cli.output import (
+    count,
+    duration,
+    mending,
+    print_json,
+    print_rows,
+    print_table,
+    size,
+    time_ms,
+)
 from dccd.interfaces.cli.progress import RunProgress
 
 _TABLE_ROWS = 50
@@ -97,6 +106,6 @@ def _say_export(title: str, outcome: dict[str, Any], seconds: float) -> int:
     if outcome["state"] == "cancelled":
         print(f"{title}: cancelled; {anew}", file=sys.stderr)
         return 130
-    why = outcome.get("error", "The run was interrupted.")
+    why = outcome.get("error", "The run was interrupted.") + mending(outcome.get("code"))
     print(f"dccd: {title}: {why} Nothing is kept of it: {anew}.", file=sys.stderr)
     return 1

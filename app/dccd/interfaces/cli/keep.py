@@ -11,7 +11,7 @@ from typing import Any
 
 from dccd.domain.errors import UnknownTrash, UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
-from dccd.interfaces.cli.output import count, print_json, print_table, size, time_ms
+from dccd.interfaces.cli.output import arguments_of, count, print_json, print_table, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
 
 
@@ -46,20 +46,39 @@ def _say(found: dict[str, Any]) -> None:
     if found["failure"] is not None:
         print(f"  not read to its end: {found['failure']}")
     for problem in found["problems"]:
-        done = " Done." if problem["mended"] else ""
-        print(f"  {problem['severity']}: {problem['file']}: {problem['text']} {problem['advice']}{done}")
+        words = _words(problem["file"], problem["text"])
+        print(f"  {problem['severity']}: {words} {_advice(found, problem)}")
+
+
+def _words(file: str, text: str) -> str:
+    """What is wrong with a file, which is named once."""
+    text = text.replace(f"({file} ", "(it ")
+    return text if text.startswith(file) else f"{file}: {text}"
+
+
+def _advice(found: dict[str, Any], problem: dict[str, Any]) -> str:
+    """What to do, as a command where there is one; what was done."""
+    advice = str(problem["advice"])
+    if problem["mended"]:
+        return f"{advice} Done."
+    command = f"`dccd verify {arguments_of(found['dataset'])} --mend`"
+    advice = advice.replace("Mending the dataset", command)
+    return advice.replace("mend the dataset, which makes", f"{command}, which makes")
 
 
 async def certificate(arguments: Namespace) -> int:
     """Print or write a dataset's certificate; the exit status."""
     require_data(arguments)
+    output = None if arguments.output is None else Path(arguments.output)
+    if output is not None and not output.parent.is_dir():
+        raise UsageError(f"There is no folder {output.parent}. Make it, or name another file to write to.")
     async with connect(arguments) as client:
         document = await client.certificate(await client.dataset_id(**dataset_of(arguments)))
     text = json.dumps(document, indent=2) + "\n"
-    if arguments.output is None:
+    if output is None:
         sys.stdout.write(text)
     else:
-        await asyncio.to_thread(Path(arguments.output).write_text, text, encoding="utf-8")
+        await asyncio.to_thread(output.write_text, text, encoding="utf-8")
     return 0
 
 

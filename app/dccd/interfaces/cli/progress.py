@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from dccd.interfaces.cli.output import duration, size
+from dccd.interfaces.cli.output import count, duration, size
 
 _LINE_EVERY_S = 5.0
 
@@ -59,7 +59,7 @@ class RunProgress:
 
 def facts(progress: dict[str, Any]) -> str:
     """``123,000 rows, 41 %, 52,000 rows/s, 3 s left``, and what it waits for."""
-    parts = [f"{progress['rows']:,} rows"] if progress["unit"] != "bytes" else [size(progress["done"])]
+    parts = [count(progress["rows"], "row")] if progress["unit"] != "bytes" else [size(progress["done"])]
     if progress["total"]:
         parts.append(f"{min(100.0, 100 * progress['done'] / progress['total']):.0f} %")
     if progress["rows_per_s"]:
