@@ -83,7 +83,8 @@ class FileFaults:
         try:
             if dataset is not None:
                 self._coverage.add(dataset, What.LOST, held, GapCause.PUT_ASIDE.value)
-            self._quarantine.move(self._layout.data_path / path, str(error))
+            missing = (dataset, held) if dataset is not None and held else None
+            self._quarantine.move(self._layout.data_path / path, str(error), missing)
         except StorageError as refusal:
             text = f"{error} It could not be put aside: {refusal}"
             self._note(path, known, GapCause.PUT_ASIDE, text)

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dccd.domain.coverage import IntervalSet
+from dccd.domain.dataset import DatasetId
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.layout import Layout
 
@@ -16,10 +18,19 @@ _BESIDE = ("-wal", "-shm", "-journal")  # of a SQLite database
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that a person should know of the data folder, and where what it is about is kept."""
+    """Something that a person should know of the data folder.
+
+    Attributes
+    ----------
+    kept : Path or None
+        Where what it is about is kept.
+    missing : tuple or None
+        Of which dataset it took what; it is no problem any more once that is covered again.
+    """
 
     text: str
     kept: Path | None = None
+    missing: tuple[DatasetId, IntervalSet] | None = None
 
 
 class Quarantine:
@@ -29,14 +40,14 @@ class Quarantine:
         self._fs, self._layout, self._clock = fs, layout, clock
         self.problems: list[Problem] = []
 
-    def move(self, path: Path, why: str) -> None:
-        """Put a file aside."""
+    def move(self, path: Path, why: str, missing: tuple[DatasetId, IntervalSet] | None = None) -> None:
+        """Put a file aside; `missing` is what is missing without it, see :class:`Problem`."""
         kept = self._place(path.relative_to(self._layout.data_path).as_posix())
         with in_words(f"putting {path.name} aside"):
             self._fs.replace(path, kept)
             self._fs.sync_folder(kept.parent)
             self._fs.sync_folder(path.parent)
-        self.problems.append(Problem(f"{why} It was put aside.", kept))
+        self.problems.append(Problem(f"{why} It was put aside.", kept, missing))
 
     def move_database(self, path: Path, text: str) -> None:
         """Put a SQLite database aside, with what SQLite has beside it, and tell this text of it."""

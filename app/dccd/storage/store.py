@@ -189,11 +189,18 @@ class Store:
         log = self._stream_log
         trouble = [] if log is None or log.trouble is None else [Problem(str(log.trouble))]
         return (
-            *self._parts.quarantine.problems,
+            *(problem for problem in self._parts.quarantine.problems if not self._made_good(problem)),
             *self._parts.implausible.problems,
             *self._parts.faults.problems,
             *trouble,
         )
+
+    def _made_good(self, problem: Problem) -> bool:
+        if problem.missing is None:
+            return False
+        dataset, missing = problem.missing
+        known = self._parts.holdings.coverage(dataset)
+        return not missing - known.covered - known.absent
 
     def put_aside(self, database: Path, text: str) -> None:
         """Keep a damaged database of the program's own in the quarantine, and have this told of it.

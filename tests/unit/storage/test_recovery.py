@@ -395,6 +395,18 @@ def test_a_file_damaged_while_running_is_put_aside_once_it_is_read(stored: Path)
         assert store.problems[0].kept is not None
 
 
+def test_what_was_put_aside_is_a_problem_until_its_time_is_covered_again(data_path: Path) -> None:
+    with closing(Store.open(data_path)) as store:
+        fill(store, 0, 10)
+        [file] = store.files(BARS)
+    cut(data_path / file.path)
+    with closing(Store.open(data_path)) as store:
+        fill(store, 0, 9)
+        assert len(store.problems) == 1
+        fill(store, 9, 10)
+        assert store.problems == ()
+
+
 def test_a_file_that_may_not_be_read_now_stops_nobody_and_is_not_written_over(stored: Path) -> None:
     before = january(stored).read_bytes()
     (stored / ".dccd" / "catalog.db").unlink()
