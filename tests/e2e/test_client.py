@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from dccd import Client
+from dccd.application import service_factory
 from dccd.domain.timeutils import MS_NS, parse_time
 from dccd.interfaces.client import ApiError
+from dccd.storage.fs import Entry, RealFileSystem
+from dccd.storage.store import Store
 from tests.exchanges.binance import BinanceStandIn
 
 NOW_MS = parse_time("2024-03-01T12:20:00Z") // MS_NS
@@ -48,6 +52,24 @@ async def test_the_verbs(client: Callable[[], Client], tmp_path: Path) -> None:
         written = await c.export(dataset["id"], tmp_path / "out", format="arrow")
         assert (written["state"], written["rows_written"]) == ("succeeded", 708)
         assert await c.gaps(dataset["id"]) == []
+
+
+async def test_what_is_stored_is_not_told_of_a_folder_that_could_not_be_recovered(
+    client: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Disk(RealFileSystem):
+        def entries(self, path: Path) -> list[Entry]:
+            if path.name == "journal":
+                raise OSError(errno.EIO, "Input/output error")
+            return super().entries(path)
+
+    monkeypatch.setattr(
+        service_factory, "build_store", lambda path: Store.open(path, fs=Disk(), recover=False)
+    )
+    async with client() as c:
+        with pytest.raises(ApiError, match="Input/output error") as refused:
+            await c.inventory()
+    assert refused.value.problem_code == "storage"
 
 
 @pytest.mark.parametrize("entry", ["..", "a?b", "a#b", "a%2Fb", "ü"])

@@ -266,8 +266,15 @@ class Client(Connection):
         return str((await self.call("POST", "/api/find", json=body))["dataset"])
 
     async def inventory(self) -> list[Json]:
-        """Every dataset: rows, size, time range, coverage, gaps; once the data folder is recovered."""
+        """Every dataset: rows, size, time range, coverage, gaps; once the data folder is recovered.
+
+        Raises
+        ------
+        ApiError
+            Recovering it failed.
+        """
         await self.recovered()  # till then it is what the last process knew
+        await self.trash()  # so too after a recovery that failed, which this question does not let pass
         answer = await self.call("GET", "/api/inventory")
         return list(answer["datasets"])
 
