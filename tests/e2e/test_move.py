@@ -6,11 +6,13 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dccd.interfaces.api.runtime_file import read_runtime_file
 from dccd.interfaces.cli.main import run
+from dccd.interfaces.client import Client
 from tests.e2e.command_line import HOURLY, Dccd, wait_for
 from tests.exchanges.binance import BinanceStandIn
 
@@ -68,14 +70,28 @@ def test_nothing_is_copied_while_a_run_is_under_way(
     new: Path,
     start_dccd: Callable[..., subprocess.Popen[str]],
     exchange: BinanceStandIn,
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     exchange.latency_s = 0.2
     running = start_dccd("backfill", "binance", "BTC/USDT", "--span", "1m", "--start", "2023-06-01")
     wait_for(lambda: exchange.count("/api/v3/klines") > 3)
     assert dccd("move", str(new)) == 1
-    assert "1 run is under way. Wait for the end" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 run is under way. Wait for the end" in said
+    assert "dccd move" not in said, "something was copied"
+
+    real = Client.call
+
+    async def before_the_run(client: Client, method: str, path: str, **more: Any) -> dict[str, Any]:
+        answer = await real(client, method, path, **more)
+        return answer | {"running": 0} if path == "/api/health" else answer
+
+    monkeypatch.setattr(Client, "call", before_the_run)  # as if it had begun while files were copied
+    assert dccd("move", str(new)) == 1
+    said = capsys.readouterr().err
+    assert "1 run is under way" in said
+    assert f"taken up by the next `dccd move {new}`" in said
     assert not new.exists()
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=30)
