@@ -171,8 +171,8 @@ def test_bars_are_made_from_trades_and_audited(dccd: Dccd, capsys: Printed, exch
         assert dccd("backfill", *TRADES, "--start", start, "--end", end) == 0
     exchange.log.clear()
     derive = ("backfill", "binance", "BTC/USDT", "--span", "20m", "--derive-from", "trades")
-    derive += ("--start", "2024-03-01T08:00")  # from there on all is wanted, also where no trades are
-    assert dccd(*derive) == 0
+    # From there on all is wanted, also where no trades are.
+    assert dccd(*derive, "--start", "2024-03-01T08:00") == 0
     assert "6 rows stored" in capsys.readouterr().out
     assert not exchange.log
     ((gap,),) = gaps(dccd, capsys).values()

@@ -536,12 +536,16 @@ async def test_settings_change_without_touching_others(service: Service) -> None
     assert service.data_path == changed.data_path
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("ohlc/**/*.parquet"))
+
+
 @pytest.mark.parametrize("damage", ["gone", "cut"])
 async def test_a_file_that_goes_while_the_program_runs_is_a_gap_at_once_and_fetched_again(
     service: Service, data_path: Path, damage: str
 ) -> None:
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
-    file = next(data_path.glob("ohlc/**/*.parquet"))
+    [file] = parquet_files(data_path)
     if damage == "gone":
         file.unlink()
     else:
@@ -556,10 +560,12 @@ async def test_a_file_that_goes_while_the_program_runs_is_a_gap_at_once_and_fetc
     assert (await service.info(HOURLY)).rows == 48
 
 
-async def test_files_do_not_count_as_gone_while_their_drive_is_away(service: Service, data_path: Path) -> None:
+async def test_files_do_not_count_as_gone_while_their_drive_is_away(
+    service: Service, data_path: Path
+) -> None:
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
     away = data_path.with_name("away")
-    data_path.rename(away)
+    await asyncio.to_thread(data_path.rename, away)
     assert (await service.info(HOURLY)).rows == 48
-    away.rename(data_path)
+    await asyncio.to_thread(away.rename, data_path)
     assert await service.gaps(HOURLY) == []

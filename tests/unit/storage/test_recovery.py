@@ -404,7 +404,7 @@ def test_what_was_put_aside_is_a_problem_until_its_time_is_covered_again(data_pa
         fill(store, 0, 9)
         assert len(store.problems) == 1
         fill(store, 9, 10)
-        assert store.problems == ()
+        assert not store.problems
 
 
 def test_a_file_that_may_not_be_read_now_stops_nobody_and_is_not_written_over(stored: Path) -> None:
