@@ -43,16 +43,16 @@ def test_the_command_says_what_there_is_then_takes_it_over(
     assert dccd(*command, "--dry-run") == 0
     planned = capsys.readouterr().out
     assert "binance:BTC-USDT:ohlc:1h" in planned
-    assert "configuration to be written: timezone; 1 jobs" in planned
+    assert "configuration to be written: timezone; 1 job" in planned
     assert not (tmp_path / "data").exists()
     assert (tmp_path / "config.toml").read_text() == ""
 
     assert dccd(*command) == 0
     said = capsys.readouterr().out
     assert "9 rows stored." in said
-    assert "1 rows left out: a price of 0" in said
+    assert "1 row left out: a price of 0" in said
     assert "not taken: binance/ohlc/BTC-USDT_QUARTER/1h: BTC-USDT_QUARTER is a row of dated futures" in said
-    assert f"configuration written to {tmp_path / 'config.toml'}: timezone; 1 jobs" in said
+    assert f"configuration written to {tmp_path / 'config.toml'}: timezone; 1 job" in said
     assert "not carried over: settings.ui_port: the port is named when serving" in said
     assert "every 60 s" in (tmp_path / "config.toml").read_text()
 

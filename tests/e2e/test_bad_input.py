@@ -183,8 +183,8 @@ def test_a_disk_that_is_too_small_is_said_to_be(person: Person, monkeypatch: pyt
     monkeypatch.setattr(RealFileSystem, "usage", lambda *_: Usage(5 * MB, 6 * MB))
     said = person.types(*FEBRUARY)
     assert said.status == 1
-    assert "in all, and 1.0 GB are to be kept free" in said.sentence
-    assert "free_space_floor_gb" in said.sentence
+    assert "in all, and 1.0 GB are to be kept free" in said.err
+    assert "free_space_floor_gb" in said.err
 
 
 @pytest.mark.usefixtures("unforeseen")

@@ -11,6 +11,8 @@ from dccd.domain.timeutils import US_NS
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
 from dccd.storage.file_faults import FileFaults
+from dccd.storage.footer import FileInfo
+from dccd.storage.frames import Frame
 from dccd.storage.info import Coverage, DatasetInfo, bytes_per_day, find_gaps
 from dccd.storage.unpublished import Unpublished
 
@@ -103,13 +105,19 @@ class Holdings:
 
     def _describe(self, dataset: DatasetId) -> DatasetInfo:
         coverage = self.coverage(dataset)
-        pending, infos = self._unpublished.pending(dataset), self._catalog.files(dataset)
+        # Frames first; what is published between the two lines is in both, and its file says so.
+        due, infos = self._unpublished.due_rows(dataset), self._catalog.files(dataset)
+        files = {info.period: info for info in infos}
         bounds = [(info.first_ns, info.last_ns) for info in infos if info.rows]
-        if pending is not None:
-            bounds.append((pending.first_us * US_NS, pending.last_us * US_NS))
+        pending = 0
+        for frame, by_period in due:
+            rows = sum(n for period, n in by_period.items() if not _is_in(frame, files.get(period)))
+            if rows:
+                pending += rows
+                bounds.append((frame.min_us * US_NS, frame.max_us * US_NS))
         return DatasetInfo(
             dataset,
-            sum(info.rows for info in infos) + (pending.rows if pending else 0),
+            sum(info.rows for info in infos) + pending,
             sum(info.size_bytes for info in infos),
             min((first for first, _ in bounds), default=None),
             max((last for _, last in bounds), default=None),
@@ -121,3 +129,8 @@ class Holdings:
             max((info.mtime_ns for info in infos), default=0),
             bytes_per_day(infos),
         )
+
+
+def _is_in(frame: Frame, info: FileInfo | None) -> bool:
+    """Whether a file has what the frame has for its period."""
+    return info is not None and info.footer.applied.get(frame.journal.id, 0) >= frame.seq

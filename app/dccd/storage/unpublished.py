@@ -35,14 +35,6 @@ class Due(NamedTuple):
         return period in self.periods or bool(self.replaces and self.replaces.clip(*period.interval))
 
 
-class Pending(NamedTuple):
-    """A dataset's rows in journals at a glance; timestamps in microseconds, both inclusive."""
-
-    rows: int
-    first_us: int
-    last_us: int
-
-
 class Unpublished:
     """Journals, and their frames that something is due of. Thread-safe."""
 
@@ -89,17 +81,12 @@ class Unpublished:
         """The greatest epoch of which anything tells."""
         return self._predecessors.epoch(dataset)
 
-    def pending(self, dataset: DatasetId) -> Pending | None:
-        """How many rows are due, None when there are none."""
+    def due_rows(self, dataset: DatasetId) -> list[tuple[Frame, dict[Period, int]]]:
+        """Frames with the rows that no file had when this was asked, by period."""
         with self._mutex:
-            frames = [frame for frame in self._frames.get(dataset, ()) if frame.rows_due]
-            if not frames:
-                return None
-            return Pending(
-                sum(sum(frame.rows_due.values()) for frame in frames),
-                min(frame.min_us for frame in frames),
-                max(frame.max_us for frame in frames),
-            )
+            return [
+                (frame, dict(frame.rows_due)) for frame in self._frames.get(dataset, ()) if frame.rows_due
+            ]
 
     def sequences(self) -> dict[str, int]:
         """Of each journal that still exists, the number of the last frame that was added.
