@@ -74,6 +74,24 @@ async def _rows(service: Service) -> list[dict[str, float]]:
     return [row for batch in service.read(DatasetId.parse(ID)) for row in batch.to_pylist()]
 
 
+async def test_every_step_of_the_form_asks_for_a_plan_that_can_be(window: Window) -> None:
+    page = await window.open()
+    plans = "**/api/plan"
+    async with page.expect_response(plans) as proposed:
+        await page.get_by_role("combobox", name="Symbol").fill("BTC/USDT")
+        await page.get_by_role("listbox").get_by_role("option").first.click()
+    async with page.expect_response(plans) as this_year:
+        await page.get_by_role("button", name="This year").click()
+    async with page.expect_response(plans) as last_week:
+        await page.get_by_role("button", name="From – to").click()
+    async with page.expect_response(plans) as written:
+        await page.get_by_label("First day").fill("2024-05-01")
+    asked = [await answer.value for answer in (proposed, this_year, last_week, written)]
+    starts = [json.loads(answer.request.post_data or "")["start"] for answer in asked]
+    assert starts == ["2024-05-02", "2024-01-01", "2024-05-25", "2024-05-01"]
+    assert window.complaints == []
+
+
 async def test_a_download_outlives_its_page_and_can_be_cancelled_and_retried(window: Window) -> None:
     page = await window.open()
     await choose(page, span="1m", first_day="2024-03-01")
