@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from dccd.application.listening import Event, Listener, Wanted, grouped
 from dccd.domain.capability import Capability
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
@@ -410,6 +411,17 @@ class BoundSource:
 
         columns = await self._http.fetch(history.request(target), parse)
         return FetchedPage(columns, len(columns["ts"]), IntervalSet())
+
+    # What happens now
+
+    def listen(
+        self, wanted: Iterable[Wanted], *, silence_s: float = 300.0
+    ) -> list[AsyncGenerator[Event, None]]:
+        """What happens, in as few connections as the exchange allows; each ends with an ExchangeError."""
+        return [
+            Listener(self.source, self._http, group, silence_s).events()
+            for group in grouped(self.source, wanted)
+        ]
 
     # Plans
 

@@ -21,7 +21,8 @@
     │   ├── ExchangeUnavailable retryable (5xx)
     │   ├── Throttled           retryable, after ``retry_after_s``
     │   ├── ExchangeRefused     the exchange's own words
-    │   └── MalformedPayload
+    │   ├── MalformedPayload
+    │   └── BrokenBook          retryable: begin anew with a snapshot
     ├── StorageError
     │   ├── DiskFull
     │   ├── DataFolderUnusable
@@ -214,6 +215,13 @@ class MalformedPayload(ExchangeError):
     """An answer that is not what the exchange documents."""
 
     code = "malformed_payload"
+
+
+class BrokenBook(ExchangeError):
+    """A message of an order book is missing, or its checksum is another: what was held is right no more."""
+
+    code = "broken_book"
+    retryable = True
 
 
 class StorageError(DccdError):

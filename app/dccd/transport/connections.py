@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Mapping
 
 import aiohttp
-import certifi
 from yarl import URL
 
 from dccd.domain.errors import NetworkError
 from dccd.sources.base import Request
+from dccd.transport.tls import trusted
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=30)
 _HINT = "Check the network, or the address in the configuration."
@@ -31,11 +31,8 @@ class Connections:
 
     def __init__(self, name: str, in_flight: int) -> None:
         self._name = name
-        # The system's certificates, and Mozilla's for a bundle on a machine that keeps its own elsewhere.
-        context = ssl.create_default_context()
-        context.load_verify_locations(certifi.where())
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=in_flight, ssl=context),
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=in_flight, ssl=trusted()),
             timeout=_TIMEOUT,
             headers={"User-Agent": "dccd", "Accept": "application/json"},
         )

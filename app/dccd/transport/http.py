@@ -85,6 +85,10 @@ class HttpTransport:
         self._failures: dict[object, _Failure] = {}
         self._connections: Connections | None = None
 
+    def address(self, host: str) -> tuple[str, str | None]:
+        """A host's address, and the proxy on the way to it."""
+        return self._urls[host], self._proxies[host]
+
     def now_ns(self, host: str) -> int:
         """A host's clock, as far as it is known."""
         return self._our_now_ns() + self.offsets_ns[host]

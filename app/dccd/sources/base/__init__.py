@@ -7,7 +7,7 @@ coverage) lives once, in ``transport`` and ``application.bound_source``.
 from __future__ import annotations
 
 from dccd.sources.base.answers import columns, levels
-from dccd.sources.base.capabilities import historical
+from dccd.sources.base.capabilities import historical, streamed, streamed_book
 from dccd.sources.base.history import (
     ByCursor,
     ById,
@@ -20,28 +20,56 @@ from dccd.sources.base.history import (
     Page,
     Snapshot,
 )
+from dccd.sources.base.live import (
+    BookStart,
+    Change,
+    Channel,
+    Dialect,
+    Feed,
+    Message,
+    Refused,
+    Rows,
+    Stream,
+    Subscribed,
+    Unknown,
+    deep_enough,
+)
 from dccd.sources.base.requests import Host, Limit, Listing, Request, Response, Target
 from dccd.sources.base.source import Source
 
 __all__ = [
+    "BookStart",
     "ByCursor",
     "ById",
     "ByIdBack",
     "ByTile",
     "ByTime",
     "ByWindow",
+    "Change",
+    "Channel",
+    "Dialect",
+    "Feed",
     "History",
     "Host",
     "Latest",
     "Limit",
     "Listing",
+    "Message",
     "Page",
+    "Refused",
     "Request",
     "Response",
+    "Rows",
     "Snapshot",
     "Source",
+    "Stream",
+    "Subscribed",
     "Target",
+    "Unknown",
     "columns",
+    "deep_enough",
     "historical",
     "levels",
+    "streamed",
+    "streamed_book",
 ]

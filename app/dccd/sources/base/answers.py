@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from operator import attrgetter
 
 from dccd.domain.timeutils import MS_NS
+from dccd.domain.types import Market
+from dccd.sources.base.requests import Target
+
+_FINEST = 10**8  # no number of contracts is finer
 
 
 def columns(
@@ -39,3 +44,18 @@ def levels(
         "amount": [level[1] for level in every],
     }
     return found if ts_ns is None else {"ts": [ts_ns] * len(every), **found}
+
+
+def in_base(target: Target, contracts: Sequence[float]) -> Sequence[float]:
+    """Numbers of contracts in base, to the nearest number.
+
+    Of inverse contracts as given, since what they are worth in base depends on the price; likewise where a
+    contract's size is not known.
+    """
+    size = target.instrument.contract_size
+    if target.instrument.market is Market.INVERSE or size is None or size == 1:
+        return contracts
+    # In whole numbers: 3 * 0.1 is 0.30000000000000004, and what is meant is the number nearest to 0.3.
+    exact = Fraction(str(size)) / _FINEST
+    worth, parts = exact.numerator, exact.denominator
+    return [round(count * _FINEST) * worth / parts for count in contracts]

@@ -1,4 +1,4 @@
-"""What an exchange serves of the past over REST, said once for all of its markets."""
+"""What an exchange serves of the past over REST, and tells live, said once for all markets."""
 
 from __future__ import annotations
 
@@ -44,4 +44,43 @@ def historical(
         depths=tuple(depths),
         evidence=evidence,
         docs=docs,
+    )
+
+
+def streamed(
+    data_type: DataType,
+    docs: str,
+    markets: Iterable[Market],
+    *,
+    spans: Iterable[str] = (),
+    depths: Iterable[int] = (),
+    evidence: Evidence = Evidence.DOCUMENTED,
+) -> Capability:
+    """What an exchange tells as it happens, in the same spans in all of its markets."""
+    markets, spans, depths = tuple(markets), tuple(spans), tuple(depths)
+    return Capability(
+        data_type=data_type,
+        transport=Transport.WS,
+        mode=Mode.LIVE,
+        markets=markets,
+        history="recent",
+        rows_max=dict.fromkeys(markets, max(depths)) if depths else {},
+        spans=dict.fromkeys(markets, spans) if spans else {},
+        depths=depths,
+        evidence=evidence,
+        docs=docs,
+    )
+
+
+def streamed_book(
+    docs: str,
+    markets: Iterable[Market],
+    depths: Iterable[int] = (),
+    evidence: Evidence = Evidence.DOCUMENTED,
+) -> tuple[Capability, Capability]:
+    """A book as it changes: snapshots of it at an interval, and each of its changes."""
+    markets, depths = tuple(markets), tuple(depths)
+    return (
+        streamed(DataType.ORDERBOOK, docs, markets, depths=depths, evidence=evidence),
+        streamed(DataType.BOOK_UPDATES, docs, markets, depths=depths, evidence=evidence),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dccd.domain.capability import Capability
 from dccd.domain.errors import ExchangeError
 from dccd.domain.types import DataType, Market
 from dccd.sources.base.history import History
+from dccd.sources.base.live import Stream
 from dccd.sources.base.requests import Host, Limit, Listing, Response
 
 
@@ -34,6 +35,8 @@ class Source:
         What is wrong with an answer, in the exchange's own words, whatever its HTTP status.
     clock_ns : callable (response) -> int
         Time told by a host's clock request.
+    streams : mapping of DataType to Stream
+        What is told as it happens; books under ``BOOK_UPDATES``.
     """
 
     id: str
@@ -46,3 +49,4 @@ class Source:
     history: Mapping[DataType, History]
     error: Callable[[Response], ExchangeError | None]
     clock_ns: Callable[[Response], int]
+    streams: Mapping[DataType, Stream] = field(default_factory=dict)

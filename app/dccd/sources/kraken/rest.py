@@ -1,4 +1,4 @@
-"""Kraken: spot pairs, market data that needs no key.
+"""Kraken's spot pairs over REST: lists, bars, trades and books that need no key.
 
 Documentation: https://docs.kraken.com/api-reference/market-data/ (get-ohlc-data, get-recent-trades,
 get-order-book, get-tradable-asset-pairs, get-server-time); errors and allowances:
@@ -10,7 +10,7 @@ https://support.kraken.com/articles/206548367-what-are-the-api-rate-limits. What
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Generic, TypeVar
 
@@ -24,14 +24,12 @@ from dccd.domain.timeutils import S_NS
 from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import (
     ByTime,
-    Host,
+    History,
     Latest,
-    Limit,
     Listing,
     Request,
     Response,
     Snapshot,
-    Source,
     Target,
     columns,
     historical,
@@ -190,7 +188,7 @@ _UNTIL = re.compile(r"EService: ?Throttled: ?(\d{10})?")
 _BUSY = ("EService:", "EGeneral:Internal error")
 
 
-def _error(response: Response) -> ExchangeError | None:
+def error(response: Response) -> ExchangeError | None:
     """What is wrong with an answer, in Kraken's words; None when nothing is."""
     status = response.status
     if status < 400 and response.body.startswith(_FINE):
@@ -215,33 +213,30 @@ def _error(response: Response) -> ExchangeError | None:
     return ExchangeRefused(f"Kraken refused the request {answer}", said.partition(":")[0] or str(status))
 
 
-KRAKEN = Source(
-    id="kraken",
-    name="Kraken",
-    hosts={"spot": Host("https://api.kraken.com", "rest_url", _request("Time"))},
-    host_of={Market.SPOT: "spot"},
-    budgets={"spot": Limit(1, window_s=1, unit="requests", rolling=True)},
-    capabilities=(
-        historical(DataType.OHLC, _DOCS + "get-ohlc-data", _BARS, spans=_SPANS, recent=True),
-        historical(DataType.TRADES, _DOCS + "get-recent-trades", _TRADES, direction="forward"),
-        historical(DataType.ORDERBOOK, _DOCS + "get-order-book", _LEVELS, depths=_DEPTHS, recent=True),
+HISTORY: Mapping[DataType, History] = {
+    DataType.OHLC: Latest(request=_ohlc, parse=_parse_ohlc, rows=_BARS),
+    DataType.TRADES: ByTime(
+        request=_since,
+        parse=_parse_trades,
+        rows=1000,
+        typical_s=1.0,
+        first=lambda target: _of(target, "Trades", ("since", 0), ("count", 1)),
+        resolution_ns=1,
+        settle_s=10.0,
     ),
-    listings=(Listing(_request("AssetPairs"), _instruments),),
-    history={
-        DataType.OHLC: Latest(request=_ohlc, parse=_parse_ohlc, rows=_BARS),
-        DataType.TRADES: ByTime(
-            request=_since,
-            parse=_parse_trades,
-            rows=1000,
-            typical_s=1.0,
-            first=lambda target: _of(target, "Trades", ("since", 0), ("count", 1)),
-            resolution_ns=1,
-            settle_s=10.0,
-        ),
-        DataType.ORDERBOOK: Snapshot(
-            request=lambda target: _of(target, "Depth", ("count", target.depth)), parse=_parse_depth
-        ),
-    },
-    error=_error,
-    clock_ns=lambda response: _time.decode(response.body).result.unixtime * S_NS,
+    DataType.ORDERBOOK: Snapshot(
+        request=lambda target: _of(target, "Depth", ("count", target.depth)), parse=_parse_depth
+    ),
+}
+CAPABILITIES = (
+    historical(DataType.OHLC, _DOCS + "get-ohlc-data", _BARS, spans=_SPANS, recent=True),
+    historical(DataType.TRADES, _DOCS + "get-recent-trades", _TRADES, direction="forward"),
+    historical(DataType.ORDERBOOK, _DOCS + "get-order-book", _LEVELS, depths=_DEPTHS, recent=True),
 )
+LISTING = Listing(_request("AssetPairs"), _instruments)
+CLOCK = _request("Time")
+
+
+def clock_ns(response: Response) -> int:
+    """The time that `CLOCK` is answered with."""
+    return _time.decode(response.body).result.unixtime * S_NS
