@@ -7,7 +7,8 @@ coverage) lives once, in ``transport`` and ``application.bound_source``.
 from __future__ import annotations
 
 from dccd.sources.base.answers import columns, levels
-from dccd.sources.base.capabilities import historical, streamed, streamed_book
+from dccd.sources.base.archive import Archive, Table
+from dccd.sources.base.capabilities import archived, historical, streamed, streamed_book
 from dccd.sources.base.history import (
     ByCursor,
     ById,
@@ -38,6 +39,7 @@ from dccd.sources.base.requests import Host, Limit, Listing, Request, Response, 
 from dccd.sources.base.source import Source
 
 __all__ = [
+    "Archive",
     "BookStart",
     "ByCursor",
     "ById",
@@ -64,8 +66,10 @@ __all__ = [
     "Source",
     "Stream",
     "Subscribed",
+    "Table",
     "Target",
     "Unknown",
+    "archived",
     "columns",
     "deep_enough",
     "historical",

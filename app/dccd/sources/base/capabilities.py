@@ -1,4 +1,4 @@
-"""What an exchange serves of the past over REST, and tells live, said once for all markets."""
+"""What an exchange serves of the past over REST and in files, and tells live, said once for all markets."""
 
 from __future__ import annotations
 
@@ -42,6 +42,26 @@ def historical(
         direction=direction,
         spans=dict.fromkeys(rows, spans) if spans else {},
         depths=tuple(depths),
+        evidence=evidence,
+        docs=docs,
+    )
+
+
+def archived(
+    data_type: DataType,
+    docs: str,
+    markets: Iterable[Market],
+    *,
+    spans: Mapping[Market, Iterable[str]] | None = None,
+    evidence: Evidence = Evidence.DOCUMENTED,
+) -> Capability:
+    """What an exchange publishes of the past in files."""
+    return Capability(
+        data_type=data_type,
+        transport=Transport.ARCHIVE,
+        mode=Mode.HISTORICAL,
+        markets=tuple(markets),
+        spans={market: tuple(names) for market, names in (spans or {}).items()},
         evidence=evidence,
         docs=docs,
     )

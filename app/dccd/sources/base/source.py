@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dccd.domain.capability import Capability
 from dccd.domain.errors import ExchangeError
 from dccd.domain.types import DataType, Market
+from dccd.sources.base.archive import Archive
 from dccd.sources.base.history import History
 from dccd.sources.base.live import Stream
 from dccd.sources.base.requests import Host, Limit, Listing, Response
@@ -37,6 +38,8 @@ class Source:
         Time told by a host's clock request.
     streams : mapping of DataType to Stream
         What is told as it happens; books under ``BOOK_UPDATES``.
+    archives : mapping of DataType to Archive
+        What there is of the past in public files.
     """
 
     id: str
@@ -50,3 +53,4 @@ class Source:
     error: Callable[[Response], ExchangeError | None]
     clock_ns: Callable[[Response], int]
     streams: Mapping[DataType, Stream] = field(default_factory=dict)
+    archives: Mapping[DataType, Archive] = field(default_factory=dict)
