@@ -132,11 +132,11 @@ def stream_session(store: Store, ledger: Ledger, clock: StoryClock) -> None:
     told.flushed()
     told.append(TRADES, trades(54, 56), minutes(54, 56))
     clock.forward(1.5)
-    log.step()  # what the thread does every so often: this time it syncs, too
+    _step(log)  # this time it syncs, too
     told.flushed()
     told.append(NAMELESS, nameless(22, 24), minutes(22, 24))
     clock.forward(0.3)
-    log.step()
+    _step(log)
     told.written()
     counted = store.begin_backfill(NAMELESS, "nine", source="kraken")
     ledger.append(counted, nameless(19, 23), minutes(19, 23))  # what the stream had, and what it missed
@@ -149,6 +149,13 @@ def stream_session(store: Store, ledger: Ledger, clock: StoryClock) -> None:
     told.append(TRADES, trades(56, 58), minutes(56, 58))
     log.flush()
     told.flushed()  # and left to the next session
+
+
+def _step(log: StreamLog) -> None:
+    """What the log's thread does every so often; a refusal, which the log keeps to try again, is raised."""
+    log.step()
+    if log.trouble is not None:
+        raise log.trouble
 
 
 def trash_session(store: Store, ledger: Ledger) -> None:
