@@ -9,7 +9,6 @@ history, order book), #public-data-rest-api (instruments, funding rate history, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Generic, TypeVar
 
 import msgspec
@@ -35,6 +34,7 @@ from dccd.sources.base import (
     Target,
     columns,
     historical,
+    in_base,
     levels,
 )
 
@@ -51,7 +51,6 @@ _INTEREST_KEPT = 1440  # the latest so many of each span
 _BAR_ROWS = dict.fromkeys(Market, 300)
 _INTEREST_ROWS = dict.fromkeys(_FUTURES, 100)
 _TRADE_ROWS, _FUNDING_ROWS, _DEPTH = 100, 400, 400
-_FINEST = 10**8  # no number of contracts is finer
 _THREE_MONTHS_S = 89 * 86_400
 _THROTTLED = {"50011", "50040", "50061"}
 _BUSY = {"50001", "50004", "50013", "50026"}
@@ -154,17 +153,6 @@ def _parse_candles(target: Target, response: Response) -> Columns:
     return columns(rows, "open", "high", "low", "close", volume=volume, quote_volume="quote")
 
 
-def _amounts(target: Target, contracts: Sequence[float]) -> Sequence[float]:
-    """In base; of inverse contracts as given, since what they are worth in base depends on the price."""
-    size = target.instrument.contract_size
-    if target.instrument.market is not Market.LINEAR or size is None or size == 1:
-        return contracts
-    # In whole numbers: 3 * 0.1 is 0.30000000000000004, and what is meant is the number nearest to 0.3.
-    exact = Fraction(str(size)) / _FINEST
-    worth, parts = exact.numerator, exact.denominator
-    return [round(count * _FINEST) * worth / parts for count in contracts]
-
-
 class _Trade(msgspec.Struct, gc=False):
     tradeId: int
     px: float
@@ -184,7 +172,7 @@ def _trades_by(kind: int, target: Target, after: int, limit: int) -> Request:
 
 def _parse_trades(target: Target, response: Response) -> Columns:
     rows = _trades.decode(response.body).data[::-1]
-    amounts = _amounts(target, [row.sz for row in rows])
+    amounts = in_base(target, [row.sz for row in rows])
     sides = [_SIDES[row.side] for row in rows]
     return columns(rows, price="px", tid_num="tradeId") | {"amount": amounts, "side": sides}
 
@@ -201,7 +189,7 @@ _book = msgspec.json.Decoder(_Answer[_Book], strict=False)
 def _parse_book(target: Target, response: Response) -> Columns:
     (book,) = _book.decode(response.body).data
     every = book.bids + book.asks
-    amounts = _amounts(target, [level[1] for level in every])
+    amounts = in_base(target, [level[1] for level in every])
     found = levels([level[:2] for level in book.bids], [level[:2] for level in book.asks], book.ts * MS_NS)
     return found | {"amount": amounts, "count": [level[3] for level in every]}
 

@@ -6,7 +6,7 @@ coverage) lives once, in ``transport`` and ``application.bound_source``.
 
 from __future__ import annotations
 
-from dccd.sources.base.answers import columns, levels
+from dccd.sources.base.answers import columns, in_base, levels
 from dccd.sources.base.archive import Archive, Table
 from dccd.sources.base.capabilities import archived, historical, streamed, streamed_book
 from dccd.sources.base.history import (
@@ -73,6 +73,7 @@ __all__ = [
     "columns",
     "deep_enough",
     "historical",
+    "in_base",
     "levels",
     "streamed",
     "streamed_book",
