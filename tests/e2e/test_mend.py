@@ -195,7 +195,7 @@ def test_bars_are_made_from_trades_and_audited(dccd: Dccd, capsys: Printed, exch
     assert dccd("audit", *minutes, "--start", "2024-03-01T08:30", "--end", "2024-03-01T08:31", "--json") == 1
     result = json.loads(capsys.readouterr().out)
     assert {item["ts"] for item in result["differences"]} == {"2024-03-01T08:30:00Z"}
-    assert dccd("audit", *minutes, "--start", "2024-02-01", "--end", "2024-02-02") == 1
+    assert dccd("audit", *minutes, "--start", "2024-02-01", "--end", "2024-02-02") == 2
     assert "nothing to compare" in capsys.readouterr().err
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dccd.domain import errors
+from dccd.interfaces.api import problems
 from dccd.interfaces.api.app import ENDPOINTS
+from tests.unit.api.test_problems import every_error
 
 ROOT = Path(__file__).parents[3]
 
@@ -14,6 +17,17 @@ def test_every_route_is_documented_and_no_other() -> None:
     text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
     documented = re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`\s]+)`", text)
     assert sorted(documented) == sorted(item.name for item in ENDPOINTS)
+
+
+def test_every_problem_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `(\w+)` \| (\d{3}) \| (yes|no) \|", text, re.MULTILINE)
+    told = {
+        (kind.code, str(problems.status_of(kind.__new__(kind)).value), "yes" if kind.retryable else "no")
+        for kind in every_error()
+        if kind.__module__ in (errors.__name__, problems.__name__)
+    }
+    assert sorted(documented) == sorted(told | {("internal", "500", "no")})
 
 
 def test_the_threat_table_names_tests_that_exist() -> None:

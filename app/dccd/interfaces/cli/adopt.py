@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dccd.interfaces.cli.connection import config_of, connect
 from dccd.interfaces.cli.output import count, print_table
 from dccd.interfaces.cli.progress import RunProgress
+from dccd.interfaces.cli.statuses import DONE, status_of_run
 
 if TYPE_CHECKING:
     from dccd.application.operations.adopt_work import AdoptParams
@@ -41,12 +42,11 @@ async def adopt(arguments: Namespace) -> int:
     if outcome["state"] == "succeeded":
         stored = sum(found["rows_stored"] for found in result["datasets"])
         print(f"{count(stored, 'row')} stored. {arguments.folder} is as it was.")
-        return 0
-    if outcome["state"] == "cancelled":
+    elif outcome["state"] == "cancelled":
         print("cancelled; the same command goes on from there", file=sys.stderr)
-        return 130
-    print(f"dccd: adopting: {outcome.get('error', 'the run was interrupted')}", file=sys.stderr)
-    return 1
+    else:
+        print(f"dccd: adopting: {outcome.get('error', 'the run was interrupted')}", file=sys.stderr)
+    return status_of_run(outcome)
 
 
 async def _say_what_there_is(arguments: Namespace) -> int:
@@ -65,7 +65,7 @@ async def _say_what_there_is(arguments: Namespace) -> int:
     )
     _say_not_taken(plan["data"]["not_taken"], plan["data"]["not_taken_count"])
     _say_config(plan["config"])
-    return 0
+    return DONE
 
 
 def _params(arguments: Namespace) -> AdoptParams:

@@ -9,6 +9,7 @@ from argparse import Namespace
 from dccd.interfaces.cli.connection import config_of
 from dccd.interfaces.cli.interrupt import interruptible
 from dccd.interfaces.cli.serve import serve_until_ended
+from dccd.interfaces.cli.statuses import DONE
 from dccd.interfaces.desktop.app import run_desktop
 from dccd.interfaces.desktop.backend import DesktopBackend
 from dccd.interfaces.desktop.display import window_problem
@@ -19,7 +20,7 @@ def open_desktop(arguments: Namespace) -> int:
     """Show the app: raise the one that runs on the data folder, else start it; the exit status."""
     config = config_of(arguments)
     if raise_running(config.data_path):
-        return 0
+        return DONE
     problem = window_problem()
     if problem is not None:
         print(f"dccd: {problem}", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from dccd.domain.errors import UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of
 from dccd.interfaces.cli.output import count, duration, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
+from dccd.interfaces.cli.statuses import DONE, status_of_run
 
 
 async def backfill(arguments: Namespace) -> int:
@@ -21,7 +22,7 @@ async def backfill(arguments: Namespace) -> int:
     async with connect(arguments) as client:
         if arguments.plan:
             print_plan(await client.plan(**asked))
-            return 0
+            return DONE
         asked["derive_from"] = arguments.derive_from
         started_s = time.monotonic()
         with RunProgress(f"{arguments.exchange} {arguments.symbol} {arguments.data_type}") as progress:
@@ -37,15 +38,14 @@ def _say_outcome(title: str, outcome: dict[str, Any], seconds: float) -> int:
         rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
         facts = f"{count(rows, 'row')} stored in {duration(seconds)}{rate}" if rows else "nothing was missing"
         print(f"{title}: {facts}")
-        return 0
-    if outcome["state"] == "cancelled":
+    elif outcome["state"] == "cancelled":
         after = f"{title}: cancelled after {count(rows, 'row')}"
         print(f"{after}; the same command goes on from there", file=sys.stderr)
-        return 130
-    were = "row was" if rows == 1 else "rows were"
-    kept = f" {rows:,} {were} stored before; the same command goes on from there." if rows else ""
-    print(f"dccd: {title}: {outcome.get('error', 'the run was interrupted')}{kept}", file=sys.stderr)
-    return 1
+    else:
+        were = "row was" if rows == 1 else "rows were"
+        kept = f" {rows:,} {were} stored before; the same command goes on from there." if rows else ""
+        print(f"dccd: {title}: {outcome.get('error', 'the run was interrupted')}{kept}", file=sys.stderr)
+    return status_of_run(outcome)
 
 
 def print_plan(plan: dict[str, Any]) -> None:

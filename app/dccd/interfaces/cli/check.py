@@ -10,6 +10,7 @@ from dccd.domain.errors import UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import count, mending, print_json, print_table, time_ms
 from dccd.interfaces.cli.progress import RunProgress
+from dccd.interfaces.cli.statuses import DONE, FAILED, INTERRUPTED, status_of_run
 from dccd.interfaces.client import Client
 
 _SHOWN = 20  # differences; --json has the first thousand
@@ -66,15 +67,14 @@ async def _checked(client: Client, dataset: str, arguments: Namespace) -> dict[s
 
 
 def _status(outcome: dict[str, Any]) -> int:
-    """The exit status; says on standard error why there is no result."""
-    result = outcome["result"]
-    if result is None:
+    """The exit status; says on standard error why there is no result, or not all of it."""
+    status, result = status_of_run(outcome), outcome["result"]
+    if status == INTERRUPTED:
+        print(f"{outcome['dataset']}: cancelled; the same command begins anew", file=sys.stderr)
+    elif status != DONE:
         why = outcome.get("error", "the run was interrupted") + mending(outcome.get("code"))
         print(f"dccd: {outcome['dataset']}: {why}", file=sys.stderr)
-        return 1
-    if outcome["state"] == "cancelled":
-        return 130
-    return 1 if result["differences"] else 0
+    return FAILED if status == DONE and result["differences"] else status
 
 
 def _say_check(outcome: dict[str, Any]) -> int:

@@ -19,6 +19,7 @@ from dccd.interfaces.cli.output import (
     time_ms,
 )
 from dccd.interfaces.cli.progress import RunProgress
+from dccd.interfaces.cli.statuses import DONE, status_of_run
 
 _TABLE_ROWS = 50
 
@@ -45,7 +46,7 @@ async def read(arguments: Namespace) -> int:
             printed += page.num_rows
     if more:
         print("… more rows; --limit N shows more, --format csv all of them", file=sys.stderr)
-    return 0
+    return DONE
 
 
 async def inventory(arguments: Namespace) -> int:
@@ -55,7 +56,7 @@ async def inventory(arguments: Namespace) -> int:
         datasets = await client.inventory()
     if arguments.json:
         print_json(datasets)
-        return 0
+        return DONE
     print_table(
         ("EXCHANGE", "SYMBOL", "TYPE", "SPAN", "ROWS", "SIZE", "FROM", "TO", "GAPS"),
         [
@@ -74,7 +75,7 @@ async def inventory(arguments: Namespace) -> int:
         ],
         right=(4, 5, 8),
     )
-    return 0
+    return DONE
 
 
 async def export(arguments: Namespace) -> int:
@@ -100,12 +101,12 @@ def _say_export(title: str, outcome: dict[str, Any], seconds: float) -> int:
     """Print how it ended; the exit status."""
     if outcome["state"] == "succeeded":
         print(f"{title}: {count(outcome['rows_written'], 'row')} written in {duration(seconds)}")
-        return 0
+        return DONE
     # A file gets its name when it is whole.
     anew = "no unfinished file is left behind, and the same command begins anew"
     if outcome["state"] == "cancelled":
         print(f"{title}: cancelled; {anew}", file=sys.stderr)
-        return 130
-    why = outcome.get("error", "The run was interrupted.") + mending(outcome.get("code"))
-    print(f"dccd: {title}: {why} Nothing is kept of it: {anew}.", file=sys.stderr)
-    return 1
+    else:
+        why = outcome.get("error", "The run was interrupted.") + mending(outcome.get("code"))
+        print(f"dccd: {title}: {why} Nothing is kept of it: {anew}.", file=sys.stderr)
+    return status_of_run(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -12,10 +13,12 @@ from dccd.domain.types import DataType
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import duration, print_json, print_table, time_ms
 from dccd.interfaces.cli.progress import RunProgress
+from dccd.interfaces.cli.statuses import DONE, FAILED, INTERRUPTED
 from dccd.interfaces.client import Client
 
 Gap = dict[str, Any]
 
+_CANCELLED = "the run was cancelled"
 _HEAD = ("DATASET", "FROM", "TO", "LENGTH", "CAUSE")
 
 
@@ -31,7 +34,7 @@ async def gaps(arguments: Namespace) -> int:
         print_table(_HEAD, [_line(dataset, gap) for dataset in found for gap in found[dataset]])
     else:
         print("No gaps: everything that was asked for is stored.")
-    return 0
+    return DONE
 
 
 async def repair(arguments: Namespace) -> int:
@@ -43,7 +46,7 @@ async def repair(arguments: Namespace) -> int:
         before = {name: found[name] for name in order if found[name]}
         if not before:
             print("No gaps: everything that was asked for is stored.")
-            return 0
+            return DONE
         left: dict[str, list[Gap]] = {}
         reasons: dict[str, str] = {}
         for dataset in before:
@@ -60,7 +63,10 @@ async def repair(arguments: Namespace) -> int:
             print()
             print_table(_HEAD, [_line(name, gap) for gap in missing])
             print(f"Not filled: {reasons.get(name) or 'the exchange gave nothing for it'}")
-    return 1 if any(left.values()) else 0
+    if _CANCELLED in reasons.values():
+        print("cancelled; the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    return FAILED if any(left.values()) else DONE
 
 
 def connect_to_data(arguments: Namespace) -> AbstractAsyncContextManager[Client]:
@@ -87,7 +93,7 @@ async def _follow(client: Client, started: dict[str, Any]) -> str:
     if run["error"] is not None:
         return str(run["error"]["detail"])
     if run["state"] != "succeeded":
-        return f"the run was {run['state']}"
+        return _CANCELLED if run["state"] == "cancelled" else f"the run was {run['state']}"
     return str((run["result"] or {}).get("why", ""))
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-INTERRUPTED = 130
+from dccd.interfaces.cli.statuses import INTERRUPTED
 
 
 async def interruptible(command: Coroutine[Any, Any, int], kept: str = "") -> int:

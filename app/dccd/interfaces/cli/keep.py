@@ -13,6 +13,7 @@ from dccd.domain.errors import UnknownTrash, UsageError
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import arguments_of, count, print_json, print_table, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
+from dccd.interfaces.cli.statuses import DONE, FAILED, INTERRUPTED, status_of_run
 
 
 async def verify(arguments: Namespace) -> int:
@@ -24,18 +25,17 @@ async def verify(arguments: Namespace) -> int:
         wanted = None if arguments.exchange is None else [await client.dataset_id(**dataset_of(arguments))]
         with RunProgress("verify") as progress:
             outcome = await client.verify(wanted, mend=arguments.mend, on_progress=progress)
-    result = outcome["result"]
-    if result is None:
-        print(f"dccd: verify: {outcome.get('error', 'the run was interrupted')}", file=sys.stderr)
-        return 1
+    status, result = status_of_run(outcome), outcome["result"]
     if arguments.json:
         print_json(result)
-    else:
+    elif result is not None:
         for dataset in result["datasets"]:
             _say(dataset)
-    if outcome["state"] == "cancelled":
-        return 130
-    return 0 if result["sound"] else 1
+    if status == INTERRUPTED:
+        print("verify: cancelled; the same command begins anew", file=sys.stderr)
+    elif status != DONE:
+        print(f"dccd: verify: {outcome.get('error', 'the run was interrupted')}", file=sys.stderr)
+    return FAILED if status == DONE and not result["sound"] else status
 
 
 def _say(found: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ async def certificate(arguments: Namespace) -> int:
         sys.stdout.write(text)
     else:
         await asyncio.to_thread(output.write_text, text, encoding="utf-8")
-    return 0
+    return DONE
 
 
 async def delete(arguments: Namespace) -> int:
@@ -90,7 +90,7 @@ async def delete(arguments: Namespace) -> int:
     rows, until = count(entry["rows"], "row"), time_ms(entry["emptied_ms"])
     print(f"{entry['dataset']}: {rows} in the trash until {until}.")
     print(f"dccd trash --restore {entry['id']}   puts them back")
-    return 0
+    return DONE
 
 
 async def trash(arguments: Namespace) -> int:
@@ -105,7 +105,7 @@ async def trash(arguments: Namespace) -> int:
                 )
             entry = await client.restore(arguments.restore)
             print(f"{entry['dataset']}: {count(entry['rows'], 'row')} put back.")
-            return 0
+            return DONE
         items = await (client.empty_trash() if arguments.empty else client.trash())
     if arguments.json:
         print_json(items)
@@ -130,4 +130,4 @@ async def trash(arguments: Namespace) -> int:
             ],
             right=(2, 3),
         )
-    return 0
+    return DONE

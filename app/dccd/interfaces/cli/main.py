@@ -9,12 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dccd.domain.errors import DccdError, UsageError
-from dccd.interfaces.cli.interrupt import INTERRUPTED, interruptible
+from dccd.domain.errors import DccdError
+from dccd.interfaces.cli.interrupt import interruptible
 from dccd.interfaces.cli.output import mending
 from dccd.interfaces.cli.parser import build_parser
-
-DONE, FAILED, WRONG_USE = 0, 1, 2
+from dccd.interfaces.cli.statuses import DONE, FAILED, INTERRUPTED, status_of_error
 
 # command → module:function; imported when run, so that --help needs none of them.
 _COMMANDS = {
@@ -57,7 +56,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 failed, 2 wrong use, 130 interrupted.
+        The exit status, see :mod:`dccd.interfaces.cli.statuses`.
     """
     parser = build_parser()
     try:
@@ -97,7 +96,4 @@ def report(error: DccdError) -> int:
     """Print an error as one sentence and return the exit status it stands for."""
     code = getattr(error, "problem_code", error.code)
     print(f"dccd: {error}{mending(code)}", file=sys.stderr)
-    usage: list[type[DccdError]] = [UsageError, *UsageError.__subclasses__()]
-    # What may work at another time is no wrong use; `invalid_request` is the API's word for a wrong value.
-    wrong_use = {kind.code for kind in usage if not kind.retryable} | {"invalid_request"}
-    return WRONG_USE if code in wrong_use else FAILED
+    return status_of_error(code)

@@ -18,7 +18,7 @@ examples:
   dccd export binance BTC/USDT --span 1h --to ~/data
   dccd serve --port 8080                           collect without a window
 
-exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted (nothing is lost; the same command goes on)
+exit status: 0 done, 1 failed or something found wrong, 2 wrong use, 130 interrupted (nothing is lost)
 """
 
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from dccd.application.config import AppConfig
 from dccd.interfaces.cli.connection import config_of
+from dccd.interfaces.cli.statuses import DONE
 from dccd.interfaces.program import Program
 
 
@@ -28,4 +29,4 @@ async def serve_until_ended(config: AppConfig, *, port: int = 0) -> int:
         print("Stopping.", flush=True)
     finally:
         await program.stop()
-    return 0
+    return DONE

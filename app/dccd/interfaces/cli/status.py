@@ -11,6 +11,7 @@ import httpx
 from dccd.interfaces.api.runtime_file import RuntimeInfo, read_runtime_file
 from dccd.interfaces.cli.connection import config_of
 from dccd.interfaces.cli.output import duration, print_json, size
+from dccd.interfaces.cli.statuses import DONE, FAILED
 
 Json = dict[str, Any]
 
@@ -24,7 +25,7 @@ async def validate(arguments: Namespace) -> int:
     config = config_of(arguments)
     check_sources(config)
     print(f"{config.path}: valid. Data folder: {config.data_path}")
-    return 0
+    return DONE
 
 
 async def status(arguments: Namespace) -> int:
@@ -47,7 +48,7 @@ async def status(arguments: Namespace) -> int:
             print(f"recovering what the last run left: {progress_of(health['recovering'])}")
         for problem in health["problems"]:
             print(f"problem: {problem}")
-    return 0
+    return DONE
 
 
 def progress_of(recovering: Json) -> str:
@@ -62,17 +63,17 @@ async def open_app(arguments: Namespace) -> int:
     running = read_runtime_file(config.data_path)
     if running is None:
         print(f"dccd: dccd is not running on {config.data_path}. Start it with: dccd", file=sys.stderr)
-        return 1
+        return FAILED
     raised = await _ask(running, "POST", "/api/app/raise")
     if raised is not None:
         print("The window is open.")
-        return 0
+        return DONE
     ticket = await _ask(running, "POST", "/api/app/ticket")
     if ticket is None:
         print(f"dccd: dccd at {running.url} does not answer. Restart it.", file=sys.stderr)
-        return 1
+        return FAILED
     print(ticket["url"])
-    return 0
+    return DONE
 
 
 async def _ask(running: RuntimeInfo, method: str, path: str) -> Json | None:
