@@ -26,6 +26,7 @@ _CLOSE_S = 2.0
 _FRAME_BYTES_MAX = 32 << 20
 _HEARTBEAT_S = 20.0
 _KINDS_MAX = 100
+_LOOK_EVERY_S = 1.0
 
 
 class LiveConnection:
@@ -49,6 +50,8 @@ class LiveConnection:
     ----------
     targets : mapping of Channel to Target
         What is subscribed to, or about to be.
+    dialect : Dialect
+        Speaks on this connection.
     unknown : Counter of str
         Messages that are not documented, by kind.
     """
@@ -68,7 +71,7 @@ class LiveConnection:
         self.unknown: Counter[str] = Counter()
         self._name, self._feed, self._url, self._proxy = name, feed, url + feed.path, proxy
         self._silence_s, self._monotonic_s, self._sleep = silence_s, monotonic_s, sleep
-        self._dialect = feed.dialect(self.targets)
+        self.dialect = feed.dialect(self.targets)
         self._awaited: dict[Channel, float] = {}
         self._sending = asyncio.Lock()
         self._owned = AsyncExitStack()
@@ -119,7 +122,7 @@ class LiveConnection:
         """Ask for channels; what the exchange says to that comes with the messages."""
         self.targets.update(targets)
         deadline_s = self._monotonic_s() + ACKNOWLEDGE_S
-        texts = self._dialect.subscribe(list(targets))
+        texts = self.dialect.subscribe(list(targets))
         pace_s = len(texts) / self._feed.messages_per_s
         self._awaited |= dict.fromkeys(targets, deadline_s + pace_s)
         await self._send(texts)
@@ -128,7 +131,7 @@ class LiveConnection:
         """Ask for channels no more; what still comes of them may be ignored."""
         for channel in channels:
             self._awaited.pop(channel, None)
-        await self._send(self._dialect.unsubscribe(channels))
+        await self._send(self.dialect.unsubscribe(channels))
 
     async def _send(self, texts: Sequence[str]) -> None:
         async with self._sending:
@@ -161,7 +164,7 @@ class LiveConnection:
                     continue
                 except ConnectionClosed as fault:
                     raise self._ended(fault) from fault
-                for message in self._read(frame):
+                for message in self.read(frame):
                     match message:
                         case Rows() | Change():
                             heard_s = self._monotonic_s()
@@ -182,7 +185,8 @@ class LiveConnection:
 
     def _patience_s(self, heard_s: float) -> float:
         deadline_s = min([heard_s + self._silence_s, *self._awaited.values()])
-        return max(0.0, deadline_s - self._monotonic_s())
+        # What is subscribed to meanwhile has a deadline too.
+        return min(_LOOK_EVERY_S, max(0.0, deadline_s - self._monotonic_s()))
 
     def _complain(self, heard_s: float) -> None:
         now_s = self._monotonic_s()
@@ -193,9 +197,16 @@ class LiveConnection:
         if now_s - heard_s >= self._silence_s:
             raise NetworkError(f"{self.where} has sent nothing for {self._silence_s:.0f} s.")
 
-    def _read(self, frame: bytes) -> Sequence[Message]:
+    def read(self, frame: bytes) -> Sequence[Message]:
+        """What a frame says.
+
+        Raises
+        ------
+        MalformedPayload
+            It is not what the exchange documents.
+        """
         try:
-            return self._dialect.read(frame)
+            return self.dialect.read(frame)
         except DccdError:
             raise
         except Exception as fault:

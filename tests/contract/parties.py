@@ -1,0 +1,108 @@
+"""The exchanges that are listened to in tests: each source with its live stand-in."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from dccd.application.bound_source import BoundSource
+from dccd.application.listening import Event, Started, Wanted
+from dccd.domain.instrument import Instrument
+from dccd.domain.span import Span
+from dccd.domain.symbol import Symbol
+from dccd.domain.types import DataType, InstrumentType, Market
+from dccd.sources.base import Source, Target
+from dccd.sources.kraken import KRAKEN
+from tests.exchanges.live.engine import LiveStandIn
+from tests.exchanges.live.kraken import KrakenLive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """An exchange in one of its markets.
+
+    Attributes
+    ----------
+    symbol, native
+        A contract that the stand-in trades, unified and as REST names it.
+    wire
+        The same as the stand-in's messages name it.
+    spans
+        Bars it tells of, shortest first; empty for none.
+    depth
+        Levels of its book that are subscribed to.
+    finds
+        What shows that a message of a book is lost: ``sequence``, ``checksum``, or nothing.
+    """
+
+    source: Source
+    stand_in: Callable[[], LiveStandIn]
+    symbol: str
+    native: str
+    wire: str
+    market: Market = Market.SPOT
+    spans: tuple[str, ...] = ()
+    depth: int | None = None
+    finds: str = ""
+    contract_size: float | None = None
+
+    @property
+    def id(self) -> str:
+        """Names the party in tests."""
+        return f"{self.source.id}-{self.market}"
+
+    def base(self, amount: str, price: str) -> float:
+        """What an amount in the stand-in's messages is in units of the base currency."""
+        if self.contract_size is None:
+            return float(amount)
+        value = float(amount) * self.contract_size
+        return value / float(price) if self.market is Market.INVERSE else value
+
+    def instrument(self, symbol: str = "", native: str = "") -> Instrument:
+        """The contract, or another."""
+        kind = InstrumentType.SPOT if self.market is Market.SPOT else InstrumentType.PERPETUAL
+        return Instrument(
+            self.source.id, Symbol.parse(symbol or self.symbol), native or self.native, self.market, kind,
+            contract_size=self.contract_size, tick_size=0.1, lot_size=1e-8,
+        )  # fmt: skip
+
+    def wanted(self, kind: DataType, instrument: Instrument | None = None) -> Wanted:
+        """What is listened to: bars of the shortest span, books of `depth`."""
+        span = Span.parse(self.spans[0]) if kind is DataType.OHLC else None
+        depth = self.depth if kind is DataType.BOOK_UPDATES else None
+        return Wanted(kind, Target(instrument or self.instrument(), span, depth))
+
+    def bound(self, stand_in: LiveStandIn) -> BoundSource:
+        """The source, whose hosts are the stand-in's."""
+        urls = {
+            host.setting: stand_in.url if host.url.startswith("wss:") else stand_in.rest_url
+            for host in self.source.hosts.values()
+        }
+        return BoundSource(self.source, urls=urls)
+
+    @asynccontextmanager
+    async def listening(
+        self, *wanted: Wanted, silence_s: float = 60.0
+    ) -> AsyncIterator[tuple[LiveStandIn, AsyncIterator[Event]]]:
+        """A stand-in and the events of one connection to it, once all subscriptions are accepted."""
+        async with self.stand_in() as stand_in:
+            bound = self.bound(stand_in)
+            (events,) = bound.listen(wanted, silence_s=silence_s)
+            try:
+                waiting = set(wanted)
+                async for event in events:
+                    if isinstance(event, Started):
+                        waiting.discard(event.wanted)
+                        if not waiting:
+                            break
+                yield stand_in, events
+            finally:
+                await events.aclose()
+                await bound.aclose()
+
+
+PARTIES = (
+    Party(
+        source=KRAKEN, stand_in=KrakenLive, symbol="BTC/USD", native="XBTUSD", wire="BTC/USD",
+        spans=("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "15d"), depth=25, finds="checksum",
+    ),
+)  # fmt: skip

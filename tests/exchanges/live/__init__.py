@@ -1,0 +1,1 @@
+"""Stand-ins for the exchanges' WebSockets, each in its own dialect."""
