@@ -31,7 +31,8 @@ from dccd.domain.timeutils import MINUTE_NS, MS_NS, S_NS
 from dccd.domain.types import DataType
 from dccd.storage.fs import Bytes, File, RealFileSystem
 from dccd.storage.store import Store
-from dccd.storage.stream_log import WRITE_EVERY_S, StreamLog
+from dccd.storage.stream_group import WRITE_EVERY_S
+from dccd.storage.stream_log import StreamLog
 from tests.bench.storage import bars
 from tests.store_clock import StoreClock
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 
 import pytest
 
+from dccd.domain.coverage import IntervalSet
 from dccd.domain.errors import DiskFull, StorageError
 from dccd.domain.gaps import GapCause
 from dccd.storage.fs import RealFileSystem
+from dccd.storage.room import RESUME_BYTES, SPARE_BYTES, HardFloor
 from dccd.storage.store import Store
+from dccd.storage.stream_log import BUFFER_BYTES_MAX, StreamLog
 from tests.faults.judge import Found, rows_in, verdict_on
-from tests.faults.ledger import Ledger
-from tests.faults.small_disk import SmallDisk, small_disk
-from tests.faults.story import BARS, TRADES, bars, first_session, live, minutes, second_session, trades
+from tests.faults.ledger import Ledger, rows_of
+from tests.faults.small_disk import PAGE_BYTES, SmallDisk, small_disk
+from tests.faults.story import BARS, EDGE, TRADES, bars, first_session, live, minutes, second_session, trades
+from tests.store_clock import StoreClock
 
 ALL = os.environ.get("DCCD_FULL_DISK") == "all"
 pytestmark = pytest.mark.needs("mount")
@@ -83,6 +88,13 @@ def judge_with_room(folder: Path, ledger: Ledger) -> None:
     assert not verdict.faults, "; ".join(verdict.faults)
 
 
+@pytest.fixture
+def no_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams are taken on a disk that is nearly full, so that it is their rows that find no room."""
+    monkeypatch.setattr(HardFloor, "look", lambda _self, _now_s: None)
+
+
+@pytest.mark.usefixtures("no_floor")
 def test_the_disk_is_full_from_any_call_on(disk: SmallDisk) -> None:
     whole = Watched(0, lambda: None)
     Store.open(disk.path / "whole").close()
@@ -99,6 +111,7 @@ def test_the_disk_is_full_from_any_call_on(disk: SmallDisk) -> None:
         judge_with_room(folder, ledger)
 
 
+@pytest.mark.usefixtures("no_floor")
 def test_a_disk_of_any_size(disk: SmallDisk) -> None:
     before = disk.used_pages
     live(RealFileSystem(), Ledger(), disk.path / "whole")
@@ -176,3 +189,88 @@ def test_what_is_no_page_stays_in_its_journal_until_there_is_room(disk: SmallDis
         store.publish()
         assert not journal.exists()
         assert store.info(BARS).rows == 10
+
+
+class Streamed:
+    """Trades, one a minute, given to a log on a real disk by a clock that is moved by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = StoreClock(EDGE)
+        self.store = Store.open(folder, clock=self.clock)
+        self.log = StreamLog(self.store, self.clock.monotonic)
+        self.taken: set[int] = set()
+
+    def give(self, number: int, copies: int = 1) -> None:
+        """The trades of a minute, which prove it."""
+        columns = {name: values * copies for name, values in trades(2 * number, 2 * number + 1).items()}
+        self.log.append(TRADES, columns, self.minute(number), source="s", observation="session")
+        self.taken.add(number)
+
+    def second(self) -> None:
+        """What the thread does in a second."""
+        self.clock.pass_s(1)
+        self.log.step()
+
+    def minute(self, number: int) -> IntervalSet:
+        return minutes(2 * number, 2 * number + 2)
+
+    def judge(self, refused: set[int]) -> None:
+        """What was taken is there and covered; what was not is a gap that says why, and nothing else is."""
+        assert refused
+        self.log.flush()
+        self.second()
+        due = sum((rows_of(TRADES, trades(2 * each, 2 * each + 1)) for each in self.taken), Counter())
+        assert rows_in(self.store, TRADES) == due
+        covered = IntervalSet(item for each in self.taken for item in self.minute(each))
+        assert self.store.coverage(TRADES).covered == covered
+        lost = IntervalSet(item for each in refused for item in self.minute(each))
+        gaps = self.store.gaps(TRADES)
+        assert IntervalSet((gap.start_ns, gap.end_ns) for gap in gaps) == lost
+        assert {gap.cause for gap in gaps} == {GapCause.DISK_FULL.value}
+
+    def close(self) -> None:
+        self.log.close()
+        self.store.close()
+
+
+def test_streams_stop_at_the_hard_floor_and_go_on_with_room_again(disk: SmallDisk) -> None:
+    with closing(Streamed(disk.path / "data")) as streamed:
+        refused = set()
+        for number in range(60):
+            if number == 20:
+                disk.leave((SPARE_BYTES - 1) // PAGE_BYTES)
+            if number == 40:
+                disk.leave((SPARE_BYTES + 2 * RESUME_BYTES) // PAGE_BYTES)
+                streamed.second()
+            try:
+                streamed.give(number)
+            except DiskFull:
+                refused.add(number)
+            streamed.second()
+        assert refused == {*range(21, 40)}, "the room is looked at once a second"
+        streamed.judge(refused)
+
+
+@pytest.mark.usefixtures("no_floor")
+def test_what_a_full_disk_and_a_full_memory_cannot_take_is_a_gap(disk: SmallDisk) -> None:
+    with closing(Streamed(disk.path / "data")) as streamed:
+        refused = set()
+        streamed.give(0)
+        streamed.second()
+        disk.leave(0)
+        copies = BUFFER_BYTES_MAX // 2000  # one trade as often as makes some megabytes
+        for number in range(1, 100):
+            try:
+                streamed.give(number, copies)
+            except DiskFull:
+                refused.add(number)
+            streamed.second()
+        assert len(refused) < 99, "some were kept in memory"
+        assert isinstance(streamed.log.trouble, DiskFull)
+        disk.ample()
+        streamed.second()
+        for number in range(100, 110):
+            streamed.give(number)
+            streamed.second()
+        streamed.clock.pass_s(60)
+        streamed.judge(refused)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from dccd.domain.errors import DiskFull
-from dccd.storage.room import Room, RoomState
+from dccd.storage.room import Room, RoomState, size_words
 
 LOOK_EVERY_S = 1.0
 
@@ -55,8 +55,9 @@ class RoomWatch:
         while not stop.is_set() and (room := await self.look()).state is not RoomState.ENOUGH:
             if room.total_bytes < room.floor_bytes:
                 raise DiskFull(
-                    f"The disk holds {_size(room.total_bytes)} in all, and {_size(room.floor_bytes)} are to "
-                    "be kept free. Choose a data folder on a larger one, or set a lower free_space_floor_gb."
+                    f"The disk holds {size_words(room.total_bytes)} in all, and "
+                    f"{size_words(room.floor_bytes)} are to be kept free. Choose a data folder on a larger "
+                    "one, or set a lower free_space_floor_gb."
                 )
             await tell(f"waiting for {in_words(room)}")
             try:
@@ -68,9 +69,5 @@ class RoomWatch:
 def in_words(room: Room) -> str:
     """What is waited for, how much of it is missing, and the setting that asks for it, if one does."""
     setting = " (free_space_floor_gb)" if room.soft_floor_bytes > room.hard_floor_bytes else ""
-    kept = f"{_size(room.floor_bytes)} to be kept free{setting}"
-    return f"room on the disk: {_size(room.free_bytes)} free, {kept}"
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+    kept = f"{size_words(room.floor_bytes)} to be kept free{setting}"
+    return f"room on the disk: {size_words(room.free_bytes)} free, {kept}"

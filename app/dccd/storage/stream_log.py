@@ -6,27 +6,30 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute
 
-from dccd.domain.coverage import IntervalSet
+from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import StorageError
+from dccd.domain.errors import DiskFull, StorageError
+from dccd.domain.gaps import GapCause
 from dccd.domain.records import Columns
-from dccd.domain.types import DataType
+from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import SEGMENT_BYTES
-from dccd.storage.frames import Frame
 from dccd.storage.journal import SYNC_EVERY_S, Journal
+from dccd.storage.refused_time import RefusedTime
+from dccd.storage.room import HardFloor, Room
 from dccd.storage.schema import to_batch
+from dccd.storage.stream_group import Group
 from dccd.storage.unpublished import Unpublished
 
 _log = logging.getLogger(__name__)
+pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
-WRITE_EVERY_S = 0.25
-PROVISIONAL_EVERY_S = 1.0
 RETRY_EVERY_S = 1.0
+RECORD_EVERY_S = 60.0  # while more is refused all the time
 BUFFER_BYTES_MAX = 64 << 20
 _EACH_BYTES = 1024  # of memory that an append takes beside its rows, about
 
@@ -41,50 +44,24 @@ class _Home(Protocol):
 
     def changed(self, dataset: DatasetId) -> None: ...
 
+    def room(self) -> Room: ...
+
+    def add_lost(self, dataset: DatasetId, interval: Interval, cause: GapCause) -> None: ...
+
     def plausible(
         self, dataset: DatasetId, columns: Columns, covered: IntervalSet, source: str
     ) -> tuple[Columns, IntervalSet]: ...
 
 
-@dataclass(slots=True, eq=False)
-class _Group:
-    """Rows that become one frame."""
-
-    dataset: DatasetId
-    source: str
-    observation: str | None
-    provisional: bool
-    since_s: float
-    batches: list[pa.RecordBatch] = field(default_factory=list)
-    covered: IntervalSet = field(default_factory=IntervalSet)
-    size_bytes: int = 0
-    written: Frame | None = None
-
-    def takes(self, source: str, observation: str | None) -> bool:
-        """Whether more rows, seen like that, can join."""
-        counted = self.dataset.data_type in (DataType.TRADES, DataType.BOOK_UPDATES)
-        if counted and observation is None:  # an observation by itself, in which equal rows are counted
-            return False
-        return (self.source, self.observation) == (source, observation)
-
-    def batch(self) -> pa.RecordBatch:
-        """The rows as one batch; of a provisional bar's states the last."""
-        if len(self.batches) > 1:
-            table = pa.Table.from_batches(self.batches).combine_chunks()
-            self.batches = table.to_batches()
-        if self.provisional:
-            newest = {ts: place for place, ts in enumerate(self.batches[0]["ts"].to_pylist())}
-            return self.batches[0].take(pa.array(newest.values(), pa.int64()))
-        return self.batches[0]
-
-
 class StreamLog:
     """Rows of all streams, on their way into the store. Thread-safe.
 
-    :meth:`append` keeps rows in memory. A thread writes them to the journal within `WRITE_EVERY_S`, from
-    where on they are read and survive the end of the process, and syncs that at most once in
-    `SYNC_EVERY_S`, from where on they survive a power cut. It waits, for nothing in particular, while no rows
-    come. What the disk refuses is kept and tried again, until it takes it or the memory set aside is full.
+    :meth:`append` keeps rows in memory. A thread writes them to the journal within
+    `stream_group.WRITE_EVERY_S`, from where on they are read and survive the end of the process, and syncs
+    that at most once in `SYNC_EVERY_S`, from where on they survive a power cut. It waits, for nothing in
+    particular, while no rows come. What the disk refuses is kept and tried again, until it takes it or the
+    memory set aside is full. From then on, and below the hard floor (:mod:`dccd.storage.room`), rows are
+    refused, and their time becomes a gap.
 
     A journal that could not be synced is never synced again. What it may have lost is written into a new one
     as copies, which merge into one with the first ones where both survive.
@@ -98,18 +75,21 @@ class StreamLog:
         self._is_news = self._closed = False
         self._expected: set[bool] = set()  # kinds of groups, by `provisional`, that the thread knows of
         self._thread: threading.Thread | None = None
-        self._queue: list[_Group] = []
-        self._open: dict[tuple[DatasetId, bool], _Group] = {}
+        self._queue: list[Group] = []
+        self._open: dict[tuple[DatasetId, bool], Group] = {}
         self._held_bytes = 0
         self._journal: Journal | None = None
-        self._unsynced: list[_Group] = []
+        self._unsynced: list[Group] = []
         self._synced_s = self._retry_s = float("-inf")
         self._trouble: StorageError | None = None
+        self._floor = HardFloor(home.room)
+        self._refused = RefusedTime()
+        self._recorded_s = float("-inf")
 
     @property
     def trouble(self) -> StorageError | None:
-        """Why rows wait in memory, None while the disk takes them."""
-        return self._trouble
+        """Why rows wait in memory or are refused, None while the disk takes them."""
+        return self._trouble or self._floor.refusal
 
     def append(
         self,
@@ -141,10 +121,15 @@ class StreamLog:
         Raises
         ------
         DiskFull, StorageError
-            The memory set aside is full because the disk refuses, or the rows cannot be read. Nothing of
-            them is kept.
+            There is no room for more than what was recorded already, or the memory set aside is full because
+            the disk refuses; or the rows cannot be read. Nothing of them is kept. What found no room is
+            recorded as a gap, and what this session proves later leaves it out; the next rows may be taken.
         """
-        columns, covered = self._home.plausible(dataset, columns, covered, source)
+        try:
+            columns, covered = self._home.plausible(dataset, columns, covered, source)
+        except DiskFull as error:
+            self._lose(dataset, observation, covered, error)
+            raise
         batch = to_batch(dataset, columns or {"ts": []})
         if not batch.num_rows and not covered:
             return
@@ -152,27 +137,63 @@ class StreamLog:
         with self._mutex:
             if self._closed:
                 raise StorageError("The data folder has been closed.")
-            if self._held_bytes + size > BUFFER_BYTES_MAX:
-                raise self._refusal()
-            group = self._open.get((dataset, provisional))
-            if group is None or not group.takes(source, observation):
-                group = _Group(dataset, source, observation, provisional, self._clock())
-                self._open[dataset, provisional] = group
-                self._queue.append(group)
-            group.batches.append(batch)
-            group.covered |= covered
-            group.size_bytes += size
-            self._held_bytes += size
-            if provisional not in self._expected or self._is_much():
-                self._expected.add(provisional)
-                self._is_news = True
-                self._news.notify()
+            refusal = self._refusal(size)
+            if refusal is None:
+                covered = self._refused.proven(dataset, observation, covered)
+                self._put(dataset, source, observation, batch, covered, size, provisional=provisional)
+                return
+        if not provisional:
+            self._lose(dataset, observation, covered | _times(batch), refusal)
+        raise refusal
+
+    def _put(
+        self,
+        dataset: DatasetId,
+        source: str,
+        observation: str | None,
+        batch: pa.RecordBatch,
+        covered: IntervalSet,
+        size: int,
+        *,
+        provisional: bool,
+    ) -> None:
+        """Put rows into the queue."""
+        group = self._open.get((dataset, provisional))
+        if group is None or not group.takes(source, observation):
+            group = Group(dataset, source, observation, provisional, self._clock())
+            self._open[dataset, provisional] = group
+            self._queue.append(group)
+        group.batches.append(batch)
+        group.covered |= covered
+        group.size_bytes += size
+        self._held_bytes += size
+        if provisional not in self._expected or self._is_much():
+            self._expected.add(provisional)
+            self._wake()
+
+    def _wake(self) -> None:
+        self._is_news = True
+        self._news.notify()
+
+    def _lose(
+        self, dataset: DatasetId, observation: str | None, refused: IntervalSet, error: StorageError
+    ) -> None:
+        """Have the thread record that this was not taken."""
+        cause = GapCause.DISK_FULL if isinstance(error, DiskFull) else GapCause.NEVER_FETCHED
+        self._refused.note(dataset, observation, refused, cause)
+        with self._mutex:
+            self._wake()
 
     def _is_much(self) -> bool:
         """Whether the memory fills so fast that it is better not to wait."""
         return self._held_bytes > BUFFER_BYTES_MAX // 4 and self._trouble is None
 
-    def _refusal(self) -> StorageError:
+    def _refusal(self, size: int) -> StorageError | None:
+        """Why so many bytes more cannot be taken."""
+        if self._floor.refusal is not None:
+            return self._floor.refusal
+        if self._held_bytes + size <= BUFFER_BYTES_MAX:
+            return None
         trouble = self._trouble
         if trouble is None:
             return StorageError(
@@ -209,6 +230,7 @@ class StreamLog:
         """
         with self._disk:
             now_s = self._clock()
+            self._look_at_floor(now_s)
             if now_s >= self._retry_s:
                 try:
                     self._write(now_s, everything=False)
@@ -225,7 +247,30 @@ class StreamLog:
                     self._failed(StorageError(words), now_s)
                 else:
                     self._trouble = None
+            if self._refused and now_s >= self._record_due_s():
+                try:
+                    self._record_refused(now_s)
+                except StorageError as error:
+                    self._failed(error, now_s)
             return self._pause_s(now_s)
+
+    def _look_at_floor(self, now_s: float) -> None:
+        with self._mutex:
+            waiting = bool(self._queue)
+        if waiting or self._floor.refusal is not None:
+            self._floor.look(now_s)
+
+    def _record_due_s(self) -> float:
+        """When to record what was refused: at once when it is over, now and then while it lasts."""
+        return self._recorded_s + (RETRY_EVERY_S if self.trouble is None else RECORD_EVERY_S)
+
+    def _record_refused(self, now_s: float) -> None:
+        """Have what was refused be a gap."""
+        self._recorded_s = now_s
+        for dataset, cause, intervals in self._refused.unrecorded():
+            for interval in intervals:
+                self._home.add_lost(dataset, interval, cause)
+            self._refused.recorded(dataset, cause, intervals)
 
     def start(self) -> None:
         """Start the thread."""
@@ -252,6 +297,7 @@ class StreamLog:
                 if self._journal is not None:
                     self._leave(self._journal)
                     self._home.unpublished.retire()
+            self._record_refused(self._clock())
 
     def _run(self) -> None:
         while True:
@@ -266,9 +312,13 @@ class StreamLog:
     def _pause_s(self, now_s: float) -> float | None:
         with self._mutex:
             self._expected = {group.provisional for group in self._queue}
-            due_s = [_due_s(group) for group in self._queue]
+            due_s = [group.due_s for group in self._queue]
         if self._unsynced:
             due_s.append(self._synced_s + SYNC_EVERY_S)
+        if self._refused:
+            due_s.append(self._record_due_s())
+        if self._floor.refusal is not None:
+            due_s.append(self._floor.due_s)
         return max(0.0, max(min(due_s), self._retry_s) - now_s) if due_s else None
 
     def _write(self, now_s: float, *, everything: bool) -> None:
@@ -290,17 +340,17 @@ class StreamLog:
                 with self._mutex:
                     self._queue[:0] = groups[written:]
 
-    def _take(self, now_s: float, *, everything: bool) -> list[_Group]:
+    def _take(self, now_s: float, *, everything: bool) -> list[Group]:
         """The groups to write, those of one kind together, out of the queue."""
         with self._mutex:
             everything = everything or self._is_much()
-            kinds = {group.provisional for group in self._queue if everything or _due_s(group) <= now_s}
+            kinds = {group.provisional for group in self._queue if everything or group.due_s <= now_s}
             taken = [group for group in self._queue if group.provisional in kinds]
             self._queue = [group for group in self._queue if group.provisional not in kinds]
             self._open = {key: group for key, group in self._open.items() if group.provisional not in kinds}
         return taken
 
-    def _write_group(self, group: _Group) -> None:
+    def _write_group(self, group: Group) -> None:
         if self._journal is None:
             self._journal = self._home.new_journal(publishes_itself=False)
         frame = self._journal.append(
@@ -346,7 +396,7 @@ class StreamLog:
         self._journal = None
         self._home.unpublished.ended(journal)
 
-    def _release(self, groups: list[_Group]) -> None:
+    def _release(self, groups: list[Group]) -> None:
         with self._mutex:
             self._held_bytes -= sum(group.size_bytes for group in groups)
 
@@ -355,5 +405,9 @@ class StreamLog:
         self._retry_s = now_s + RETRY_EVERY_S
 
 
-def _due_s(group: _Group) -> float:
-    return group.since_s + (PROVISIONAL_EVERY_S if group.provisional else WRITE_EVERY_S)
+def _times(batch: pa.RecordBatch) -> IntervalSet:
+    """From the first row's instant to the last one's."""
+    if not batch.num_rows:
+        return IntervalSet()
+    first, last = pc.min_max(batch["ts"].cast(pa.int64())).values()
+    return IntervalSet.of(first.as_py() * US_NS, (last.as_py() + 1) * US_NS)

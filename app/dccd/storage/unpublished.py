@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dccd.domain.coverage import IntervalSet
@@ -35,6 +36,20 @@ class Due(NamedTuple):
         return period in self.periods or bool(self.replaces and self.replaces.clip(*period.interval))
 
 
+@dataclass(slots=True)
+class Weight:
+    """Bytes of the frames of a dataset that anything is due of: all, and those with rows of each period."""
+
+    size_bytes: int = 0
+    by_period: dict[Period, int] = field(default_factory=dict)
+
+    def add(self, frame: Frame) -> None:
+        """One more frame."""
+        self.size_bytes += frame.size
+        for period in frame.rows_due:
+            self.by_period[period] = self.by_period.get(period, 0) + frame.size
+
+
 class Unpublished:
     """Journals, and their frames that something is due of. Thread-safe."""
 
@@ -48,6 +63,7 @@ class Unpublished:
         self._frames: dict[DatasetId, list[Frame]] = {}
         self._covered: dict[DatasetId, IntervalSet] = {}
         self._backlogs: dict[DatasetId, _Backlog] = {}
+        self._weights: defaultdict[DatasetId, Weight] = defaultdict(Weight)
         self._predecessors = Predecessors()
         self._closed = False
         self.open_bars = OpenBars()
@@ -126,6 +142,14 @@ class Unpublished:
                 for dataset, item in self._backlogs.items()
             ]
 
+    def weights(self) -> dict[DatasetId, Weight]:
+        """How much is due of each dataset, whoever publishes it."""
+        with self._mutex:
+            return {
+                dataset: Weight(weight.size_bytes, dict(weight.by_period))
+                for dataset, weight in self._weights.items()
+            }
+
     def holding(self, size_bytes: int) -> set[DatasetId]:
         """Datasets with anything due in journals older than the newest `size_bytes` of them."""
         found: set[DatasetId] = set()
@@ -175,6 +199,8 @@ class Unpublished:
                 self._count(frame)
             for dataset, frames in by_dataset.items():
                 due = [frame for frame in frames if frame.due]
+                for frame in due:
+                    self._weights[dataset].add(frame)
                 if due:
                     known = self._covered.get(dataset, IntervalSet())
                     self._frames.setdefault(dataset, []).extend(due)
@@ -200,6 +226,7 @@ class Unpublished:
         self._predecessors.note(frame.dataset, frame.epoch)
         self._frames.setdefault(frame.dataset, []).append(frame)
         self._covered[frame.dataset] = self._covered.get(frame.dataset, IntervalSet()) | frame.covered
+        self._weights[frame.dataset].add(frame)
         self._count(frame)
 
     def _count(self, frame: Frame) -> None:
@@ -223,7 +250,9 @@ class Unpublished:
                     frame.replaces_due -= covered
             left = [frame for frame in self._frames.get(dataset, ()) if frame.due]
             self._backlogs.pop(dataset, None)
+            self._weights.pop(dataset, None)
             for frame in left:
+                self._weights[dataset].add(frame)
                 self._count(frame)
             if left:
                 self._frames[dataset] = left
