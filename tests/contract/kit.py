@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from dccd.application.bound_source import BoundSource, FetchedPage
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import DccdError
+from dccd.domain.errors import DccdError, ExchangeError
 from dccd.domain.instrument import Instrument, InstrumentList
 from dccd.domain.records import SCHEMAS, Columns
 from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import S_NS, parse_time
 from dccd.domain.types import DataType, InstrumentType, Market
-from dccd.sources.base import ByCursor, History, Request, Response, Source, Target
+from dccd.sources.base import ByCursor, History, Page, Request, Response, Source, Target
 from dccd.transport.http import HttpTransport
 from dccd.transport.retry import Backoff
+from tests.exchanges import engine
+from tests.exchanges.engine import Fault, StandIn
 
 SKEW_NS = 300 * S_NS
 
@@ -131,7 +133,7 @@ async def read(source: Source, body: bytes, status: int, parse: Callable[[Respon
     """What `fetch` makes of an answer, without a socket: rows, or the error."""
 
     class Canned(HttpTransport):
-        async def _send(self, request: Request) -> Response:
+        async def _send(self, request: Request, sink: object = None) -> Response:
             return Response(status, {}, body)
 
     async def no_sleep(seconds: float) -> None:
@@ -161,6 +163,41 @@ def mutations(body: bytes, count: int, seed: int) -> Iterator[bytes]:
             place = draw.randrange(len(changed) + 1)
             changed[place : place + draw.randint(0, 3)] = draw.randbytes(draw.randint(0, 3))
         yield bytes(changed)
+
+
+async def assert_only_our_errors(source: Source, kind: DataType, whose: Target, body: bytes) -> None:
+    """Every beginning of an answer, and any change of it: rows, or an error of ours, and nothing else."""
+    parse = parser(source.history[kind], whose)
+    for length in range(len(body)):
+        assert isinstance(await read(source, body[:length], 200, parse), ExchangeError)
+    for changed in mutations(body, 300, seed=1):
+        result = await read(source, changed, 200, parse)
+        if not isinstance(result, ExchangeError):
+            columns = result.columns if isinstance(result, Page) else result
+            assert len({len(column) for column in columns.values()}) == 1  # type: ignore[attr-defined]
+    assert not isinstance(await read(source, body, 200, parse), DccdError)
+
+
+async def assert_no_empty_answer_believed(
+    exchange: StandIn, everything: Callable[[], Awaitable[Fetched]], path: str, empty: engine.Response
+) -> None:
+    """Each answer of a history empty by mistake, one at a time: the same rows and the same coverage.
+
+    Parameters
+    ----------
+    everything
+        Fetches the history with a new source.
+    path
+        Beginning of the paths of the history's requests.
+    """
+    before = exchange.count(path)
+    whole = await everything()
+    assert whole.ts
+    for after in range(exchange.count(path) - before):
+        exchange.faults[:] = [Fault("answer", path, after=after, response=empty)]
+        got = await everything()
+        assert (got.ts, got.covered) == (whole.ts, whole.covered)
+        assert exchange.faults[0].times == 0
 
 
 def assert_whole(found: InstrumentList, items: list[Instrument]) -> None:

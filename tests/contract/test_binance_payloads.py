@@ -44,7 +44,7 @@ async def read(body: bytes, status: int, parse: Callable[[Response], Any]) -> ob
     """What `fetch` makes of an answer, without a socket."""
 
     class Canned(HttpTransport):
-        async def _send(self, request: Request) -> Response:
+        async def _send(self, request: Request, sink: object = None) -> Response:
             return Response(status, {"retry-after": "x"}, body)
 
     async def no_sleep(seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -14,8 +14,14 @@ from dccd.sources.base import Request
 from dccd.transport.tls import trusted
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=30)
+# A file may take as long as it needs, while any of it still comes.
+_DOWNLOAD_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=30)
+_PIECE_BYTES = 1 << 18
 _HINT = "Check the network, or the address in the configuration."
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
+
+# Takes status, headers (names in lower case) and body, a piece at a time, of an answer that is to be kept.
+Sink = Callable[[int, Mapping[str, str], AsyncIterator[bytes]], Awaitable[None]]
 
 
 class Connections:
@@ -42,9 +48,11 @@ class Connections:
         await self._session.close()
 
     async def send(
-        self, request: Request, address: str, proxy: str | None
+        self, request: Request, address: str, proxy: str | None, sink: Sink | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send a request to an address, and return status, headers (names in lower case) and body.
+
+        With a `sink`, that takes the body of a success as it was sent, and none is returned.
 
         Raises
         ------
@@ -63,9 +71,14 @@ class Connections:
                 data=request.body,
                 proxy=proxy,
                 allow_redirects=False,
+                timeout=_TIMEOUT if sink is None else _DOWNLOAD_TIMEOUT,
+                auto_decompress=sink is None,
             ) as answer:
-                body = await answer.read()
-                return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
+                named = {name.lower(): value for name, value in answer.headers.items()}
+                if sink is not None and answer.status < 300:
+                    await sink(answer.status, named, answer.content.iter_chunked(_PIECE_BYTES))
+                    return answer.status, named, b""
+                return answer.status, named, await answer.read()
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             where = f"{self._name} at {url.origin()} ({_reason(fault)})"
             # aiohttp quotes a proxy's address, password and all: not even a log may have its words.

@@ -17,7 +17,7 @@ from dccd.transport.ratelimit import Budget, Gate, RollingBudget
 from dccd.transport.retry import Backoff, Sleep, retry
 
 if TYPE_CHECKING:
-    from dccd.transport.connections import Connections
+    from dccd.transport.connections import Connections, Sink
 
 T = TypeVar("T")
 
@@ -140,16 +140,46 @@ class HttpTransport:
         ExchangeError
             The last attempt's; never anything else, whatever the exchange answers.
         """
+        return await self._tried(lambda: request, parse, self._source.error, backoff)
+
+    async def download(
+        self,
+        ask: Callable[[], Request],
+        sink: Sink | None,
+        parse: Callable[[Response], T],
+        error: Callable[[Response], ExchangeError | None],
+    ) -> T:
+        """Like :meth:`fetch`, of a host of files: the body of a success goes to `sink`, where there is one.
+
+        Parameters
+        ----------
+        ask : callable () -> Request
+            Asked before each attempt, so that one may go on where the last was cut.
+        error : callable (response) -> ExchangeError or None
+            What is wrong with an answer; it is not the exchange's API that answers.
+        """
+        return await self._tried(ask, parse, error, None, sink)
+
+    async def _tried(
+        self,
+        ask: Callable[[], Request],
+        parse: Callable[[Response], T],
+        judge: Callable[[Response], ExchangeError | None],
+        backoff: Backoff | None,
+        sink: Sink | None = None,
+    ) -> T:
         ours = object()
+        host = ask().host
 
         def failed(error: ExchangeError, wait_s: float) -> None:
             retry_ns = self._our_now_ns() + round(wait_s * S_NS)
-            self._failures[ours] = _Failure(request.host, error, retry_ns)
+            self._failures[ours] = _Failure(host, error, retry_ns)
 
         async def attempt() -> T:
-            response = await self._send(request)
+            request = ask()
+            response = await self._send(request, sink)
             try:
-                error = self._source.error(response)
+                error = judge(response)
             except ValueError as fault:  # what is not even text
                 raise self._malformed(request, response, fault) from fault
             if error is not None:
@@ -163,7 +193,7 @@ class HttpTransport:
                 raise
             except Exception as fault:
                 raise self._malformed(request, response, fault) from fault
-            self._failures = {by: one for by, one in self._failures.items() if one.host != request.host}
+            self._failures = {by: one for by, one in self._failures.items() if one.host != host}
             return parsed
 
         try:
@@ -177,7 +207,7 @@ class HttpTransport:
             f"{fault} (HTTP {response.status}, {response.body[:60]!r})."
         )
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, sink: Sink | None = None) -> Response:
         budget = self._budgets[request.budget or request.host]
         gate = self._gates[request.host]
         await gate.wait()
@@ -186,7 +216,7 @@ class HttpTransport:
         try:
             # Another request may have closed the gate while this one waited for its budget.
             await gate.wait()
-            response = await self._exchange(request)
+            response = await self._exchange(request, sink)
             header = budget.limit.used_header
             stated = response.headers.get(header) if header else None
             used = int(stated) if stated is not None and stated.isdecimal() else None
@@ -194,7 +224,7 @@ class HttpTransport:
         finally:
             budget.settle(request.weight, window, used)
 
-    async def _exchange(self, request: Request) -> Response:
+    async def _exchange(self, request: Request, sink: Sink | None) -> Response:
         if self._connections is None:
             # Late: aiohttp takes a fifth of a second to import, which a start need not wait for.
             from dccd.transport.connections import Connections
@@ -202,7 +232,7 @@ class HttpTransport:
             self._connections = Connections(self._source.name, IN_FLIGHT)
         base = self._urls[request.host]
         url = f"{base}{request.path}?{urlencode(request.query)}" if request.query else base + request.path
-        status, headers, body = await self._connections.send(request, url, self._proxies[request.host])
+        status, headers, body = await self._connections.send(request, url, self._proxies[request.host], sink)
         return Response(status, headers, body, self.now_ns(request.host))
 
 

@@ -41,12 +41,15 @@ class FetchedPage:
         What this page, with those before it, newly proves fetched whole.
     cursor : str or None
         Where the fetch stands, opaque.
+    note : str or None
+        What a person should know of a stretch that could not be had.
     """
 
     columns: Columns
     rows: int
     covered: IntervalSet
     cursor: str | None = None
+    note: str | None = None
 
 
 async def in_order(
