@@ -7,7 +7,7 @@ rate-limit and error; what was found odd is in ``docs/exchanges/bybit.md``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -21,14 +21,12 @@ from dccd.domain.types import DataType, InstrumentType, Market, Mode
 from dccd.sources.base import (
     ByTile,
     ByWindow,
-    Host,
+    History,
     Latest,
-    Limit,
     Listing,
     Request,
     Response,
     Snapshot,
-    Source,
     Target,
     columns,
     historical,
@@ -242,7 +240,7 @@ class _Said(msgspec.Struct):
     retMsg: str
 
 
-def _error(response: Response) -> ExchangeError | None:
+def error(response: Response) -> ExchangeError | None:
     """What is wrong with an answer, in Bybit's words: 200 may be an error, 403 a ban or another country."""
     status = response.status
     if status < 400 and response.body.startswith(b'{"retCode":0,'):
@@ -273,50 +271,45 @@ class _Clock(msgspec.Struct):
 
 _clock = msgspec.json.Decoder(_Answer[_Clock], strict=False)
 
-BYBIT = Source(
-    id="bybit",
-    name="Bybit",
-    hosts={"rest": Host("https://api.bybit.com", "rest_url", Request("rest", "/v5/market/time"))},
-    host_of=dict.fromkeys(Market, "rest"),
-    # By address (IP), over all of its hosts; nobody says when a window begins.
-    budgets={"rest": Limit(600, window_s=5, unit="requests", rolling=True)},
-    capabilities=(
-        historical(DataType.OHLC, _DOCS + "kline", _THOUSAND, direction="backward", spans=_SPANS),
-        historical(DataType.TRADES, _DOCS + "recent-trade", _TRADE_ROWS, recent=True),
-        historical(
-            DataType.ORDERBOOK, _DOCS + "orderbook", _THOUSAND, depths=(1, 50, 200, 1000), recent=True
-        ),
-        historical(DataType.FUNDING, _DOCS + "history-fund-rate", _FEW_ROWS, direction="backward"),
-        historical(
-            DataType.OPEN_INTEREST,
-            _DOCS + "open-interest",
-            _FEW_ROWS,
-            direction="backward",
-            spans=_INTEREST_SPANS,
-        ),
+
+def clock_ns(response: Response) -> int:
+    """The exchange's time, from an answer to `CLOCK`."""
+    return _clock.decode(response.body).result.timeNano
+
+
+CLOCK = Request("rest", "/v5/market/time")
+CAPABILITIES = (
+    historical(DataType.OHLC, _DOCS + "kline", _THOUSAND, direction="backward", spans=_SPANS),
+    historical(DataType.TRADES, _DOCS + "recent-trade", _TRADE_ROWS, recent=True),
+    historical(DataType.ORDERBOOK, _DOCS + "orderbook", _THOUSAND, depths=(1, 50, 200, 1000), recent=True),
+    historical(DataType.FUNDING, _DOCS + "history-fund-rate", _FEW_ROWS, direction="backward"),
+    historical(
+        DataType.OPEN_INTEREST,
+        _DOCS + "open-interest",
+        _FEW_ROWS,
+        direction="backward",
+        spans=_INTEREST_SPANS,
     ),
-    listings=(
-        _listing(Market.SPOT, "Trading"),
-        *(_listing(market, "Trading") for market in _FUTURES),
-        *(_listing(market, "PreLaunch") for market in _FUTURES),
-        *(_listing(market, "Delivering") for market in _FUTURES),
-        *(_listing(market, "Closed") for market in _FUTURES),
-    ),
-    history={
-        DataType.OHLC: ByWindow(request=_klines, parse=_parse_klines, first=_first_kline, rows=_THOUSAND),
-        DataType.TRADES: Latest(
-            request=lambda target, limit: _get(target, "recent-trade", limit=limit),
-            parse=_parse_trades,
-            rows=_TRADE_ROWS,
-        ),
-        DataType.ORDERBOOK: Snapshot(
-            request=lambda target: _get(target, "orderbook", limit=target.depth), parse=_parse_book
-        ),
-        DataType.FUNDING: ByTile(request=_funding, parse=_parse_funding, rows=200, every_s=8 * 3600.0),
-        DataType.OPEN_INTEREST: ByWindow(
-            request=_interest, parse=_parse_interest, rows=_FEW_ROWS, settle_s=300.0
-        ),
-    },
-    error=_error,
-    clock_ns=lambda response: _clock.decode(response.body).result.timeNano,
 )
+LISTINGS = (
+    _listing(Market.SPOT, "Trading"),
+    *(_listing(market, "Trading") for market in _FUTURES),
+    *(_listing(market, "PreLaunch") for market in _FUTURES),
+    *(_listing(market, "Delivering") for market in _FUTURES),
+    *(_listing(market, "Closed") for market in _FUTURES),
+)
+HISTORY: Mapping[DataType, History] = {
+    DataType.OHLC: ByWindow(request=_klines, parse=_parse_klines, first=_first_kline, rows=_THOUSAND),
+    DataType.TRADES: Latest(
+        request=lambda target, limit: _get(target, "recent-trade", limit=limit),
+        parse=_parse_trades,
+        rows=_TRADE_ROWS,
+    ),
+    DataType.ORDERBOOK: Snapshot(
+        request=lambda target: _get(target, "orderbook", limit=target.depth), parse=_parse_book
+    ),
+    DataType.FUNDING: ByTile(request=_funding, parse=_parse_funding, rows=200, every_s=8 * 3600.0),
+    DataType.OPEN_INTEREST: ByWindow(
+        request=_interest, parse=_parse_interest, rows=_FEW_ROWS, settle_s=300.0
+    ),
+}

@@ -8,7 +8,7 @@ history, order book), #public-data-rest-api (instruments, funding rate history, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -24,13 +24,11 @@ from dccd.sources.base import (
     ByIdBack,
     ByTile,
     ByWindow,
-    Host,
-    Limit,
+    History,
     Listing,
     Request,
     Response,
     Snapshot,
-    Source,
     Target,
     columns,
     historical,
@@ -243,7 +241,7 @@ class _Said(msgspec.Struct):
     msg: str = ""
 
 
-def _error(response: Response) -> ExchangeError | None:
+def error(response: Response) -> ExchangeError | None:
     """What is wrong with an answer, in OKX's words, whatever its HTTP status."""
     status = response.status
     if status < 400 and response.body.startswith(b'{"code":"0",'):
@@ -273,91 +271,74 @@ class _Clock(msgspec.Struct):
 _clock = msgspec.json.Decoder(_Answer[_Clock], strict=False)
 
 
-def _limit(units: int) -> Limit:
-    """By address (IP) and endpoint, some by instrument too; nobody says when a window begins."""
-    return Limit(units, window_s=2, unit="requests", host="rest", rolling=True)
+def clock_ns(response: Response) -> int:
+    """The exchange's time, from an answer to `CLOCK`."""
+    return _clock.decode(response.body).data[0].ts * MS_NS
 
 
-OKX = Source(
-    id="okx",
-    name="OKX",
-    hosts={"rest": Host("https://www.okx.com", "rest_url", Request("rest", "/api/v5/public/time"))},
-    host_of=dict.fromkeys(Market, "rest"),
-    budgets={
-        "rest": _limit(10),
-        "candles": _limit(20),
-        "trades": _limit(20),
-        "books": _limit(40),
-        "funding": _limit(10),
-        "open interest": _limit(10),
-    },
-    capabilities=(
-        historical(
-            DataType.OHLC,
-            _MARKET_DOCS + "candlesticks-history",
-            _BAR_ROWS,
-            direction="backward",
-            spans=_SPANS,
-        ),
-        historical(
-            DataType.TRADES,
-            _MARKET_DOCS + "trades-history",
-            dict.fromkeys(Market, _TRADE_ROWS),
-            direction="backward",
-            lookback_s=_THREE_MONTHS_S,
-        ),
-        historical(
-            DataType.ORDERBOOK,
-            _MARKET_DOCS + "order-book",
-            dict.fromkeys(Market, _DEPTH),
-            depths=(1, 5, 20, 50, 100, 400),
-            recent=True,
-            evidence=Evidence.RECORDED,
-        ),
-        historical(
-            DataType.FUNDING,
-            _DOCS + "public-data-rest-api-get-funding-rate-history",
-            dict.fromkeys(_FUTURES, _FUNDING_ROWS),
-            direction="backward",
-            lookback_s=_THREE_MONTHS_S,
-        ),
-        *(
-            historical(
-                DataType.OPEN_INTEREST,
-                _DOCS + "trading-statistics-rest-api-get-contract-open-interest-history",
-                _INTEREST_ROWS,
-                direction="backward",
-                spans=(span,),
-                lookback_s=_INTEREST_KEPT * Span.parse(span).seconds,
-            )
-            for span in _INTEREST_SPANS
-        ),
+CLOCK = Request("rest", "/api/v5/public/time")
+CAPABILITIES = (
+    historical(
+        DataType.OHLC,
+        _MARKET_DOCS + "candlesticks-history",
+        _BAR_ROWS,
+        direction="backward",
+        spans=_SPANS,
     ),
-    listings=(
-        _listing("SPOT", InstrumentType.SPOT),
-        _listing("SWAP", InstrumentType.PERPETUAL),
-        _listing("FUTURES", InstrumentType.FUTURE),
+    historical(
+        DataType.TRADES,
+        _MARKET_DOCS + "trades-history",
+        dict.fromkeys(Market, _TRADE_ROWS),
+        direction="backward",
+        lookback_s=_THREE_MONTHS_S,
     ),
-    history={
-        DataType.OHLC: ByWindow(
-            request=_candles, parse=_parse_candles, first=_first_candle, rows=_BAR_ROWS, settle_s=60.0
-        ),
-        DataType.TRADES: ByIdBack(
-            request=lambda target, stop_id, limit: _trades_by(1, target, stop_id, limit),
-            request_before=lambda target, stop_ns, limit: _trades_by(2, target, -(-stop_ns // MS_NS), limit),
-            parse=_parse_trades,
-            rows=_TRADE_ROWS,
-        ),
-        DataType.ORDERBOOK: Snapshot(
-            request=lambda target: _get(target, "market/books", "books", sz=target.depth), parse=_parse_book
-        ),
-        DataType.FUNDING: ByTile(
-            request=_funding, parse=_parse_funding, rows=_FUNDING_ROWS, every_s=8 * 3600.0
-        ),
-        DataType.OPEN_INTEREST: ByWindow(
-            request=_interest, parse=_parse_interest, rows=_INTEREST_ROWS, settle_s=600.0
-        ),
-    },
-    error=_error,
-    clock_ns=lambda response: _clock.decode(response.body).data[0].ts * MS_NS,
+    historical(
+        DataType.ORDERBOOK,
+        _MARKET_DOCS + "order-book",
+        dict.fromkeys(Market, _DEPTH),
+        depths=(1, 5, 20, 50, 100, 400),
+        recent=True,
+        evidence=Evidence.RECORDED,
+    ),
+    historical(
+        DataType.FUNDING,
+        _DOCS + "public-data-rest-api-get-funding-rate-history",
+        dict.fromkeys(_FUTURES, _FUNDING_ROWS),
+        direction="backward",
+        lookback_s=_THREE_MONTHS_S,
+    ),
+    *(
+        historical(
+            DataType.OPEN_INTEREST,
+            _DOCS + "trading-statistics-rest-api-get-contract-open-interest-history",
+            _INTEREST_ROWS,
+            direction="backward",
+            spans=(span,),
+            lookback_s=_INTEREST_KEPT * Span.parse(span).seconds,
+        )
+        for span in _INTEREST_SPANS
+    ),
 )
+LISTINGS = (
+    _listing("SPOT", InstrumentType.SPOT),
+    _listing("SWAP", InstrumentType.PERPETUAL),
+    _listing("FUTURES", InstrumentType.FUTURE),
+)
+HISTORY: Mapping[DataType, History] = {
+    DataType.OHLC: ByWindow(
+        request=_candles, parse=_parse_candles, first=_first_candle, rows=_BAR_ROWS, settle_s=60.0
+    ),
+    DataType.TRADES: ByIdBack(
+        request=lambda target, stop_id, limit: _trades_by(1, target, stop_id, limit),
+        request_before=lambda target, stop_ns, limit: _trades_by(2, target, -(-stop_ns // MS_NS), limit),
+        parse=_parse_trades,
+        rows=_TRADE_ROWS,
+    ),
+    DataType.ORDERBOOK: Snapshot(
+        request=lambda target: _get(target, "market/books", "books", sz=target.depth), parse=_parse_book
+    ),
+    DataType.FUNDING: ByTile(request=_funding, parse=_parse_funding, rows=_FUNDING_ROWS, every_s=8 * 3600.0),
+    DataType.OPEN_INTEREST: ByWindow(
+        request=_interest, parse=_parse_interest, rows=_INTEREST_ROWS, settle_s=600.0
+    ),
+}

@@ -1,0 +1,26 @@
+"""Bybit: spot, linear (USDT, USDC) and inverse contracts, market data of the V5 API that needs no key.
+
+What was found odd is in ``docs/exchanges/bybit.md``.
+"""
+
+from __future__ import annotations
+
+from dccd.domain.types import Market
+from dccd.sources.base import Host, Limit, Source
+from dccd.sources.bybit import rest
+
+__all__ = ["BYBIT"]
+
+BYBIT = Source(
+    id="bybit",
+    name="Bybit",
+    hosts={"rest": Host("https://api.bybit.com", "rest_url", rest.CLOCK)},
+    host_of=dict.fromkeys(Market, "rest"),
+    # By address (IP), over all of its hosts; nobody says when a window begins.
+    budgets={"rest": Limit(600, window_s=5, unit="requests", rolling=True)},
+    capabilities=rest.CAPABILITIES,
+    listings=rest.LISTINGS,
+    history=rest.HISTORY,
+    error=rest.error,
+    clock_ns=rest.clock_ns,
+)

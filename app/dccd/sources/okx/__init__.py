@@ -1,0 +1,38 @@
+"""OKX: spot, linear and inverse contracts, market data of the V5 API that needs no key.
+
+What was found odd is in ``docs/exchanges/okx.md``.
+"""
+
+from __future__ import annotations
+
+from dccd.domain.types import Market
+from dccd.sources.base import Host, Limit, Source
+from dccd.sources.okx import rest
+
+__all__ = ["OKX"]
+
+
+def _limit(units: int) -> Limit:
+    """By address (IP) and endpoint, some by instrument too; nobody says when a window begins."""
+    return Limit(units, window_s=2, unit="requests", host="rest", rolling=True)
+
+
+OKX = Source(
+    id="okx",
+    name="OKX",
+    hosts={"rest": Host("https://www.okx.com", "rest_url", rest.CLOCK)},
+    host_of=dict.fromkeys(Market, "rest"),
+    budgets={
+        "rest": _limit(10),
+        "candles": _limit(20),
+        "trades": _limit(20),
+        "books": _limit(40),
+        "funding": _limit(10),
+        "open interest": _limit(10),
+    },
+    capabilities=rest.CAPABILITIES,
+    listings=rest.LISTINGS,
+    history=rest.HISTORY,
+    error=rest.error,
+    clock_ns=rest.clock_ns,
+)
