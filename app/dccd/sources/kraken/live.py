@@ -84,7 +84,7 @@ class _Book(msgspec.Struct):
     symbol: str
     bids: list[_Level]
     asks: list[_Level]
-    checksum: int
+    checksum: int | None = None
     timestamp: datetime | None = None
 
 
