@@ -22,6 +22,7 @@ from dccd.storage.footer import FileInfo
 from dccd.storage.fs import Entry, FileSystem, in_words
 from dccd.storage.layout import STATE, Layout
 from dccd.storage.period_file import read_file_info
+from dccd.storage.turns import Turns
 
 _DEEPEST = 4  # data type, exchange, symbol, span: no file of ours lies deeper, and a link may lead in circles
 
@@ -54,9 +55,15 @@ class Catalog:
     """
 
     def __init__(
-        self, fs: FileSystem, layout: Layout, faults: FileFaults, note_epoch: Callable[[DatasetId, int], None]
+        self,
+        fs: FileSystem,
+        layout: Layout,
+        faults: FileFaults,
+        turns: Turns,
+        note_epoch: Callable[[DatasetId, int], None],
     ) -> None:
-        self._fs, self._layout, self._faults, self._note_epoch = fs, layout, faults, note_epoch
+        self._fs, self._layout, self._faults, self._turns = fs, layout, faults, turns
+        self._note_epoch = note_epoch
         self._mutex = threading.Lock()
         self._files: dict[DatasetId, dict[Period, FileInfo]] = {}
         self._covered: dict[DatasetId, IntervalSet] = {}
@@ -123,35 +130,51 @@ class Catalog:
     def current(self, dataset: DatasetId, period: Period) -> FileInfo | None:
         """The file of a period as it is on the disk now, whatever became of it since it was last looked at.
 
-        What is found damaged is put aside, what is gone is recorded as lost.
+        What is found damaged is put aside, what is gone is recorded as lost. The caller has the dataset's
+        turn.
 
         Raises
         ------
         RefusedFile
             There is one, and it can neither be read nor be put aside now.
         """
-        return self._look_again(dataset, period, self.get(dataset, period))
+        known = self.get(dataset, period)
+        found = self._look_again(dataset, period, known)
+        if not isinstance(found, CorruptFile):
+            return found
+        path = _path(dataset, period)
+        self._faults.damaged(path, found, known)
+        if self._swap(dataset, period, known, None):
+            self._write([], [path])
+        return None
 
     def still(self, info: FileInfo) -> FileInfo | None:
-        """As :meth:`current`, of a file that was known a moment ago.
+        """As :meth:`current`, of a file that was known a moment ago; for callers who have no turn.
 
         None, too, where it is known no more: what is being deleted must not be taken in again.
         """
-        known = self.get(info.footer.dataset, info.period)
-        return None if known is None else self._look_again(info.footer.dataset, info.period, known)
+        dataset, period = info.footer.dataset, info.period
+        known = self.get(dataset, period)
+        if known is None:
+            return None
+        found = self._look_again(dataset, period, known)
+        if not isinstance(found, CorruptFile):
+            return found
+        with self._turns.turn(dataset):  # somebody may have put another in its place meanwhile
+            return None if self.get(dataset, period) is None else self.current(dataset, period)
 
-    def _look_again(self, dataset: DatasetId, period: Period, known: FileInfo | None) -> FileInfo | None:
-        path = f"{dataset.folder}/{period.name}.parquet"
+    def _look_again(
+        self, dataset: DatasetId, period: Period, known: FileInfo | None
+    ) -> FileInfo | CorruptFile | None:
+        """As :meth:`current`, but that a damaged file is left where it is, and said to be damaged."""
+        path = _path(dataset, period)
         with in_words(f"looking at {path}"):
             entry = self._fs.stat(self._layout.data_path / path)
         if _same(known, entry):
             return known
         found = self._look(path)
         if isinstance(found, CorruptFile):
-            self._faults.damaged(path, found, known)
-            if self._swap(dataset, period, known, None):
-                self._write([], [path])
-            return None
+            return found
         if isinstance(found, OSError):
             refusal = self._faults.refused(path, found, known)
             self._swap(dataset, period, known, None)
@@ -275,6 +298,10 @@ class Catalog:
     def _write(self, put: list[FileInfo], drop: list[str]) -> None:
         with self._mutex:
             self._db.write(put, drop)
+
+
+def _path(dataset: DatasetId, period: Period) -> str:
+    return f"{dataset.folder}/{period.name}.parquet"
 
 
 def _same(known: FileInfo | None, entry: Entry | None) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TypeVar
 
@@ -13,7 +11,6 @@ import pyarrow as pa
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
-from dccd.domain.errors import CorruptFile, StorageError
 from dccd.storage.catalog import Catalog
 from dccd.storage.coverage_db import CoverageDb, What
 from dccd.storage.epochs import NOTHING_REPLACED
@@ -30,6 +27,7 @@ from dccd.storage.period_file import (
     write_period_file,
 )
 from dccd.storage.slices import merged
+from dccd.storage.turns import Turns
 from dccd.storage.unpublished import Due, Unpublished, frame_units
 
 _ALL = (0, 1 << 63)
@@ -46,42 +44,11 @@ class Publisher:
         catalog: Catalog,
         coverage: CoverageDb,
         unpublished: Unpublished,
-        quarantine: Callable[[FileInfo, CorruptFile], None],
+        turns: Turns,
     ) -> None:
         self._fs, self._layout = fs, layout
         self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
-        self._quarantine = quarantine
-        self._mutex = threading.Lock()
-        self._turns: dict[DatasetId, threading.Lock] = defaultdict(threading.Lock)
-        self._ended = False
-
-    @contextmanager
-    def turn(self, dataset: DatasetId) -> Iterator[None]:
-        """Held while the dataset's files are changed: whoever holds it sees files and index agree.
-
-        Raises
-        ------
-        StorageError
-            After :meth:`end`.
-        """
-        with self._mutex:
-            turn = self._turns[dataset]
-        with turn:
-            if self._ended:
-                raise StorageError("The data folder has been closed.")
-            yield
-
-    def end(self) -> None:
-        """Return once nobody changes a file any more; what is published now ends after the file at hand.
-
-        A file that is renamed after the folder was let go would take the place of another process's.
-        """
-        self._ended = True
-        with self._mutex:
-            turns = list(self._turns.values())
-        for turn in turns:
-            with turn:
-                pass
+        self._turns = turns
 
     def publish(
         self,
@@ -110,7 +77,7 @@ class Publisher:
         DiskFull, StorageError
             The disk refused; so do they.
         """
-        with self.turn(dataset), self._unpublished.pinned(dataset) as due:
+        with self._turns.turn(dataset), self._unpublished.pinned(dataset) as due:
             frames = [item.frame for item in due]
             for journal in {frame.journal for frame in frames}:
                 # NTFS keeps the order of renames and removals but has no call to make them durable: when it
@@ -130,7 +97,7 @@ class Publisher:
             refused: RefusedFile | None = None
             for period in sorted(periods):
                 try:
-                    if not self._ended and (stopped is None or not stopped()):
+                    if not self._turns.ended and (stopped is None or not stopped()):
                         self._publish_period(dataset, period, due)
                         continue
                 except SharingViolation:
@@ -147,7 +114,7 @@ class Publisher:
     def absorb(self, other: FileInfo) -> None:
         """Make a file that lies elsewhere in the data folder part of its period's file, durably.
 
-        The caller holds the dataset's :meth:`turn`, and removes the other file. Twice is as good as once.
+        The caller holds the dataset's turn, and removes the other file. Twice is as good as once.
 
         Parameters
         ----------
@@ -218,7 +185,7 @@ class Publisher:
         except UnreadablePeriodFile as error:
             assert old is not None, "only the old file is read as one"
             # Whatever else went wrong, a page that cannot be read back for one, the old file has no part in.
-            self._quarantine(old, error)  # what the journals have is published all the same
+            self._catalog.put_aside(old, error)  # what the journals have is published all the same
             return write(None)
 
     def _publish_period(self, dataset: DatasetId, period: Period, due: list[Due]) -> None:

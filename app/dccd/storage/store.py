@@ -177,7 +177,7 @@ class Store:
             self._closed = True
         self._parts.recovery.stop()
         self._parts.recovery.wait()
-        self._parts.publisher.end()
+        self._parts.turns.end()
         self.unpublished.close()
         self._parts.catalog.close()
         self._parts.coverage.close()

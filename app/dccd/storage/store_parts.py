@@ -16,6 +16,7 @@ from dccd.storage.publish import Publisher
 from dccd.storage.quarantine import Quarantine
 from dccd.storage.recovery import Recovery
 from dccd.storage.trash import Trash
+from dccd.storage.turns import Turns
 from dccd.storage.unpublished import Unpublished
 from dccd.storage.verify import Verifier
 
@@ -25,6 +26,7 @@ class StoreParts:
 
     def __init__(self, fs: FileSystem, layout: Layout, clock: Clock) -> None:
         self.fs, self.layout = fs, layout
+        self.turns = Turns()
         self.unpublished = Unpublished(clock.monotonic)
         self.quarantine = Quarantine(fs, layout)
         self.quarantine.problems += share_problems(layout.data_path)
@@ -32,20 +34,18 @@ class StoreParts:
         self.coverage = open_coverage(fs, layout, self.quarantine)
         self.derivations = Derivations(self.coverage)
         self.faults = FileFaults(layout, self.quarantine, self.coverage)
-        self.catalog = Catalog(fs, layout, self.faults, self.unpublished.note_epoch)
+        self.catalog = Catalog(fs, layout, self.faults, self.turns, self.unpublished.note_epoch)
         self.holdings = Holdings(self.catalog, self.coverage, self.faults, self.unpublished)
-        self.publisher = Publisher(
-            fs, layout, self.catalog, self.coverage, self.unpublished, self.catalog.put_aside
-        )
+        self.publisher = Publisher(fs, layout, self.catalog, self.coverage, self.unpublished, self.turns)
         self.trash = Trash(
             fs, layout, self.catalog, self.coverage, self.faults, self.unpublished, self.publisher,
-            self.quarantine, clock,
+            self.turns, self.quarantine, clock,
         )  # fmt: skip
         self.recovery = Recovery(
             fs, layout, self.quarantine, self.catalog, self.coverage, self.faults, self.unpublished,
             self.trash.resume, self.holdings.changed,
         )  # fmt: skip
         self.verifier = Verifier(
-            fs, layout, self.catalog, self.coverage, self.unpublished, self.publisher, self.faults,
+            fs, layout, self.catalog, self.coverage, self.unpublished, self.turns, self.faults,
             self.holdings,
         )  # fmt: skip

@@ -39,6 +39,7 @@ from dccd.storage.trash_entry import (
     look,
     write_manifest,
 )
+from dccd.storage.turns import Turns
 from dccd.storage.unpublished import Unpublished
 
 _log = logging.getLogger(__name__)
@@ -56,12 +57,13 @@ class Trash:
         faults: FileFaults,
         unpublished: Unpublished,
         publisher: Publisher,
+        turns: Turns,
         quarantine: Quarantine,
         clock: Clock,
     ) -> None:
         self._fs, self._layout = fs, layout
         self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
-        self._publisher, self._quarantine = publisher, quarantine
+        self._publisher, self._turns, self._quarantine = publisher, turns, quarantine
         self._faults, self._clock = faults, clock
         self._mutex = Lock()
 
@@ -78,7 +80,7 @@ class Trash:
         """See :meth:`dccd.storage.keeping.Keeping.delete`."""
         with self._mutex:
             self._publisher.publish(dataset)  # what is in journals only goes with the files
-            with self._publisher.turn(dataset):
+            with self._turns.turn(dataset):
                 journals = self._unpublished.sequences()
                 if self._unpublished.knows(dataset):
                     raise DatasetBusy(
@@ -105,7 +107,7 @@ class Trash:
                 if found.folder.name != entry_id or found.manifest is None or found.state is State.EMPTIED:
                     continue
                 entry = found.manifest.entry
-                with self._publisher.turn(entry.dataset), in_words(f"restoring {entry.dataset}"):
+                with self._turns.turn(entry.dataset), in_words(f"restoring {entry.dataset}"):
                     if found.state is State.DELETED:
                         enter(self._fs, found.folder, State.DELETED, State.UNFINISHED)
                     self._put_back(found.manifest, found.folder)
@@ -154,7 +156,7 @@ class Trash:
                 )
             leave(self._fs, found.folder, State.UNFINISHED)  # nothing had been moved here yet
         elif found.state is State.UNFINISHED:
-            with self._publisher.turn(found.manifest.entry.dataset):
+            with self._turns.turn(found.manifest.entry.dataset):
                 self._put_back(found.manifest, found.folder)
         elif found.state is State.EMPTIED:
             self._clear(found.manifest, found.folder)

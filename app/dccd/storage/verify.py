@@ -28,9 +28,9 @@ from dccd.storage.holdings import Holdings
 from dccd.storage.layout import Layout
 from dccd.storage.lost_time import lost_time
 from dccd.storage.period_file import read_file_info, reading
-from dccd.storage.publish import Publisher
 from dccd.storage.row_checks import RowChecks
 from dccd.storage.schema import arrow_schema
+from dccd.storage.turns import Turns
 from dccd.storage.unpublished import Unpublished
 
 _PIECE_BYTES = 1 << 20
@@ -127,13 +127,13 @@ class Verifier:
         catalog: Catalog,
         coverage: CoverageDb,
         unpublished: Unpublished,
-        publisher: Publisher,
+        turns: Turns,
         faults: FileFaults,
         holdings: Holdings,
     ) -> None:
         self._fs, self._layout = fs, layout
         self._catalog, self._coverage, self._unpublished = catalog, coverage, unpublished
-        self._publisher, self._faults, self._holdings = publisher, faults, holdings
+        self._turns, self._faults, self._holdings = turns, faults, holdings
 
     def verify(
         self,
@@ -160,7 +160,7 @@ class Verifier:
         """See :meth:`dccd.storage.keeping.Keeping.mend`."""
         if finding.period is None or finding.remedy is None:
             return False
-        with self._publisher.turn(dataset):
+        with self._turns.turn(dataset):
             info = self._catalog.get(dataset, finding.period)
             if info is None:
                 found = self._stranger(dataset, finding.period, finding.file)
@@ -191,7 +191,7 @@ class Verifier:
             problems = self._version(info, look)
             if not problems:
                 return []
-            with self._publisher.turn(dataset):
+            with self._turns.turn(dataset):
                 now = self._catalog.get(dataset, period)
             if now == info:
                 return problems
@@ -266,7 +266,7 @@ class Verifier:
             if period is None:
                 yield Finding(Severity.WARNING, path, f"{path} is none of this program's files.", _MOVE)
             elif self._catalog.get(dataset, period) is None:
-                with self._publisher.turn(dataset):
+                with self._turns.turn(dataset):
                     found = self._stranger(dataset, period, path)
                 if found is not None:
                     yield found
