@@ -50,11 +50,14 @@ class Party:
         """Names the party in tests."""
         return f"{self.source.id}-{self.market}"
 
-    def base(self, amount: str, price: str) -> float:
-        """What an amount in the stand-in's messages is in units of the base currency."""
-        if self.contract_size is None:
-            return float(amount)
-        value = float(amount) * self.contract_size
+    def amount(self, text: str) -> float:
+        """What an amount of a trade or a level is in our columns: base, of inverse contracts their number."""
+        size = None if self.market is Market.INVERSE else self.contract_size
+        return float(text) * (size or 1)
+
+    def volume(self, text: str, price: str) -> float:
+        """What a bar's volume is in base."""
+        value = float(text) * (self.contract_size or 1)
         return value / float(price) if self.market is Market.INVERSE else value
 
     def instrument(self, symbol: str = "", native: str = "") -> Instrument:
