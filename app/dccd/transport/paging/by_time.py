@@ -57,7 +57,8 @@ async def by_time(
             upto_ns = instant_ns
         covered = IntervalSet.of(at_ns, min(upto_ns, end_ns))
         yield FetchedPage(page, len(times(page)), covered, str(next_ns))
-        at_ns, witnesses = next_ns, 0 if is_full else 1
+        # Of an instant that is held back rows are known: one answer without any is no end.
+        at_ns, witnesses = next_ns, 0 if is_full or next_ns == instant_ns else 1
 
 
 async def _rest_of(ask: Ask, target: Target, history: ByTime, page: Columns, instant_ns: int) -> Columns:
