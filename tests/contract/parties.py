@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from dccd.application.bound_source import BoundSource
 from dccd.application.listening import Event, Started, Wanted
@@ -11,7 +12,9 @@ from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import Source, Target
+from dccd.sources.bybit import BYBIT
 from dccd.sources.kraken import KRAKEN
+from tests.exchanges.live.bybit import BybitLive
 from tests.exchanges.live.engine import LiveStandIn
 from tests.exchanges.live.kraken import KrakenLive
 
@@ -107,5 +110,17 @@ PARTIES = (
     Party(
         source=KRAKEN, stand_in=KrakenLive, symbol="BTC/USD", native="XBTUSD", wire="BTC/USD",
         spans=("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "15d"), depth=25, finds="checksum",
+    ),
+    *(
+        Party(
+            source=BYBIT, stand_in=partial(BybitLive, market), symbol=symbol, native=native, wire=native,
+            market=market, depth=50, finds="sequence", contract_size=1 if market is not Market.SPOT else None,
+            spans=("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1mo"),
+        )
+        for market, symbol, native in (
+            (Market.SPOT, "BTC/USDT", "BTCUSDT"),
+            (Market.LINEAR, "BTC/USDT:USDT", "BTCUSDT"),
+            (Market.INVERSE, "BTC/USD:BTC", "BTCUSD"),
+        )
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import MS_NS, S_NS, parse_time
-from dccd.domain.types import DataType, Evidence, InstrumentType, Market
+from dccd.domain.types import DataType, Evidence, InstrumentType, Market, Mode
 from dccd.sources.base import ByTile, ByWindow, Latest, Request, Response, Snapshot, Target
 from dccd.sources.bybit import BYBIT
 
@@ -195,5 +195,6 @@ def test_the_clock_is_told_in_nanoseconds() -> None:
     )
 
 
-def test_evidence_is_the_documentation_alone() -> None:
-    assert {capability.evidence for capability in BYBIT.capabilities} == {Evidence.DOCUMENTED}
+def test_what_is_recorded_is_live_and_the_past_is_by_documentation_alone() -> None:
+    shown = {(capability.mode, capability.evidence) for capability in BYBIT.capabilities}
+    assert shown == {(Mode.HISTORICAL, Evidence.DOCUMENTED), (Mode.LIVE, Evidence.RECORDED)}

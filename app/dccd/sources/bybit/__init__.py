@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from dccd.domain.types import Market
 from dccd.sources.base import Host, Limit, Source
-from dccd.sources.bybit import rest
+from dccd.sources.bybit import answers, instruments, live, rest
 
 __all__ = ["BYBIT"]
 
 BYBIT = Source(
     id="bybit",
     name="Bybit",
-    hosts={"rest": Host("https://api.bybit.com", "rest_url", rest.CLOCK)},
+    hosts={
+        "rest": Host("https://api.bybit.com", "rest_url", rest.CLOCK),
+        "live": Host("wss://stream.bybit.com", "live_url"),
+    },
     host_of=dict.fromkeys(Market, "rest"),
     # By address (IP), over all of its hosts; nobody says when a window begins.
     budgets={"rest": Limit(600, window_s=5, unit="requests", rolling=True)},
-    capabilities=rest.CAPABILITIES,
-    listings=rest.LISTINGS,
+    capabilities=(*rest.CAPABILITIES, *live.CAPABILITIES),
+    listings=instruments.LISTINGS,
     history=rest.HISTORY,
-    error=rest.error,
+    streams=live.STREAMS,
+    error=answers.error,
     clock_ns=rest.clock_ns,
 )
