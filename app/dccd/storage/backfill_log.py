@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.records import Columns
+from dccd.domain.timeutils import US_NS
 from dccd.storage.journal import SYNC_EVERY_S, Journal
 from dccd.storage.merge import Part, merge
 from dccd.storage.schema import to_batch
@@ -19,7 +21,9 @@ from dccd.storage.slices import parted
 from dccd.storage.unpublished import Unpublished
 
 SEGMENT_BYTES = 64 << 20
+UNPROVEN_BYTES_MAX = 64 << 20
 _NOTHING = IntervalSet()
+pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
 
 
 class _Home(Protocol):
@@ -48,8 +52,10 @@ class BackfillLog:
     did. Whatever happens then, the next start finds it: nothing has to be called for that. A program that
     goes on calls :meth:`finish`, or :meth:`close` where the disk would not have it.
 
-    Where what is stored was doubted when the backfill began, pages replace it: as far as they prove that they
-    have all there is. Rows there that no page has proven yet only join what is stored.
+    Where what is stored was doubted when the backfill began, and not again since, pages replace it: as far as
+    they prove that they have all there is. Rows there that no page has proven yet only join what is stored.
+    They are remembered, up to `UNPROVEN_BYTES_MAX`. Beyond that their time stays doubted, for the next
+    backfill.
     """
 
     def __init__(
@@ -142,8 +148,21 @@ class BackfillLog:
         waiting, _ = parted(outside, self._doubted)
         if waiting.num_rows:
             self._unproven.append(waiting)
+            if sum(rows.nbytes for rows in self._unproven) > UNPROVEN_BYTES_MAX:
+                self._leave(_stretch(self._unproven))
         [left] = outside.combine_chunks().to_batches() or [batch.slice(0, 0)]
         return left, covered - proven
+
+    def replace_no_more(self, doubted_anew: IntervalSet) -> None:
+        """What is stored is doubted anew: what this backfill has asked for before does not answer that."""
+        with self._mutex:
+            self._leave(doubted_anew)
+
+    def _leave(self, intervals: IntervalSet) -> None:
+        """Let rows only join what is stored there."""
+        self._doubted -= intervals
+        kept = [parted(rows, self._doubted)[0] for rows in self._unproven]
+        self._unproven = [rows for rows in kept if rows.num_rows]
 
     def sync(self) -> None:
         """Acknowledge: every page so far survives a power cut once this returns.
@@ -189,3 +208,13 @@ class BackfillLog:
         """
         self.close()
         self._home.publish(self.dataset)
+
+
+def _stretch(tables: list[pa.Table]) -> IntervalSet:
+    """From the first of all rows' instants to the last one's."""
+    bounds = [pc.min_max(rows["ts"].cast(pa.int64())) for rows in tables]
+    first_us, last_us = (
+        min(each["min"].as_py() for each in bounds),
+        max(each["max"].as_py() for each in bounds),
+    )
+    return IntervalSet.of(first_us * US_NS, (last_us + 1) * US_NS)

@@ -20,9 +20,10 @@ from dccd.domain.timeutils import US_NS
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.clock import Clock
 from dccd.storage.coverage_db import What, interval_set
+from dccd.storage.doubts import Doubts
 from dccd.storage.file_faults import RefusedFile
 from dccd.storage.footer import FileInfo
-from dccd.storage.fs import FileSystem, RealFileSystem, SharingViolation, in_words
+from dccd.storage.fs import FileSystem, RealFileSystem, in_words
 from dccd.storage.info import Coverage, DatasetInfo, Gap
 from dccd.storage.journal import Journal
 from dccd.storage.keeping import Keeping
@@ -61,6 +62,7 @@ class Store:
         self._mutex = threading.Lock()
         self._closed = False
         self._stream_log: StreamLog | None = None
+        self._doubts = Doubts(parts.coverage, parts.unpublished, self.publish)
         self._paced = PacedPublisher(parts.catalog, parts.unpublished, self.publish, clock)
 
     @classmethod
@@ -244,19 +246,12 @@ class Store:
             An earlier doubt has been answered there by pages that cannot be published now.
         """
         self.recover()
-        if self.unpublished.replaced(dataset) & interval_set(interval):
-            self.publish(dataset)  # what was fetched before a doubt must not answer it
-            if self.unpublished.replaced(dataset) & interval_set(interval):
-                raise SharingViolation(
-                    f"Another program holds a file of {dataset} open, into which rows are to go that were "
-                    "fetched again. Close it there, and check again."
-                )
-        self._parts.coverage.add(dataset, What.DOUBTED, interval_set(interval), cause.value)
+        self._doubts.add(dataset, interval_set(interval), cause)
         self.changed(dataset)
 
     def doubted(self, dataset: DatasetId) -> IntervalSet:
         """What is not believed any more of what is stored."""
-        return self._parts.coverage.get(dataset, What.DOUBTED)
+        return self._doubts.of(dataset)
 
     def plausible(
         self, dataset: DatasetId, columns: Columns, covered: IntervalSet, source: str
@@ -286,7 +281,7 @@ class Store:
             Where the rows come from, kept in the files' provenance.
         """
         self.recover()
-        return BackfillLog(self, dataset, run_id, source)
+        return self._doubts.begin(lambda: BackfillLog(self, dataset, run_id, source))
 
     def stream_log(self) -> StreamLog:
         """Where all streams put their rows; one a store, closed with it."""

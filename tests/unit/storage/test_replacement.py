@@ -20,6 +20,7 @@ from dccd.domain.timeutils import MINUTE_NS
 from dccd.storage.epochs import Replaced
 from dccd.storage.scan import snapshot
 from dccd.storage.store import Store
+from tests.faults.loss import Loss
 from tests.faults.simdisk import SimDisk
 
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
@@ -61,6 +62,10 @@ def fill(store: Store, minutes: range, value: float, dataset: DatasetId = BARS) 
 
 def doubt(store: Store, first: int, last: int, dataset: DatasetId = BARS) -> None:
     store.add_doubt(dataset, Interval(at(first), at(last)), GapCause.DIFFERS)
+
+
+def opens(store: Store) -> list[Any]:
+    return [value for batch in store.read(BARS) for value in batch["open"].to_pylist()]
 
 
 def values(store: Store, dataset: DatasetId = BARS) -> list[tuple[int, float]]:
@@ -207,11 +212,102 @@ def test_equal_trades_that_two_pages_bring_are_counted_once(store: Store) -> Non
 def test_a_doubt_that_comes_while_a_backfill_runs_is_not_answered_by_it(store: Store) -> None:
     doubt(store, 0, 1)
     log = store.begin_backfill(BARS, "run", source="test")
-    doubt(store, 0, 2)
+    doubt(store, 1, 2)
     log.append(bars(range(2), 1.0), span(0, 2), None)
     log.finish()
     assert store.coverage(BARS).covered == span(0, 1)
     assert [gap.cause for gap in store.gaps(BARS)] == [GapCause.DIFFERS]
+
+
+@pytest.mark.parametrize("doubted", [(0, 3), (1, 3), (2, 3)])
+def test_time_doubted_anew_is_not_answered_by_a_backfill_that_began_before(
+    store: Store, doubted: tuple[int, int]
+) -> None:
+    fill(store, range(3), 9.0)
+    doubt(store, 0, 3)
+    log = store.begin_backfill(BARS, "older", source="test")
+    log.append(bars(range(3), 1.0), IntervalSet(), None)  # asked for before it
+    doubt(store, *doubted)
+    log.append({}, span(0, 3), None)
+    log.finish()
+    assert store.doubted(BARS) == span(*doubted)
+    assert store.coverage(BARS).covered == span(0, 3) - span(*doubted)
+    fill(store, range(*doubted), 2.0)
+    assert not store.doubted(BARS)
+    assert values(store) == [(n, 2.0 if n >= doubted[0] else 1.0) for n in range(3)]
+
+
+def test_a_page_that_comes_while_a_doubt_is_recorded_does_not_answer_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, range(2), 9.0)
+    doubt(store, 0, 2)
+    log = store.begin_backfill(BARS, "older", source="test")
+    replaced = store.unpublished.replaced
+
+    def replaced_and_then_more(dataset: DatasetId) -> IntervalSet:
+        found = replaced(dataset)
+        monkeypatch.undo()
+        log.append(bars(range(2), 1.0), span(0, 2), None)  # just after it was looked whether there is any
+        return found
+
+    monkeypatch.setattr(store.unpublished, "replaced", replaced_and_then_more)
+    doubt(store, 0, 2)
+    log.finish()
+    assert store.doubted(BARS) == span(0, 2)
+    assert store.coverage(BARS).covered == IntervalSet()
+
+
+def test_rows_that_wait_for_their_proof_take_bounded_memory(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dccd.storage.backfill_log.UNPROVEN_BYTES_MAX", 10_000)
+    fill(store, range(1200), 9.0)
+    doubt(store, 0, 1200)
+    log = store.begin_backfill(BARS, "run", source="test")
+    for first in range(0, 1000, 10):
+        log.append(bars(range(first, first + 10), 1.0), IntervalSet(), None)
+        assert sum(rows.nbytes for rows in log._unproven) <= 10_000
+    log.append(bars(range(1000, 1200), 1.0), span(0, 1200), None)
+    log.finish()
+    left = store.doubted(BARS)
+    assert left, "what was forgotten replaces nothing"
+    assert not left - span(0, 1000)
+    assert {minute for minute, value in values(store) if value != 1.0} <= {
+        minute for minute in range(1200) if at(minute) in left
+    }
+    fill(store, range(1200), 1.0)
+    assert not store.doubted(BARS)
+    assert values(store) == [(n, 1.0) for n in range(1200)]
+
+
+def test_an_answered_doubt_that_comes_back_is_only_fetched_once_more() -> None:
+    disk = SimDisk()
+    store = Store.open(Path("/data"), fs=disk)
+    fill(store, range(3), 9.0)
+    doubt(store, 0, 3)
+    log = store.begin_backfill(BARS, "run", source="test")
+    log.append(bars(range(3), 1.0), span(0, 3), None)
+    log.sync()
+    left: list[SimDisk] = []
+
+    def at_call() -> None:
+        if disk.log[-1] == "commit coverage.db":  # which is to forget the doubt
+            left.append(disk.after_crash(Loss.ALL, 0))
+
+    disk.at_call = at_call
+    log.finish()
+    store.close()
+    again = Store.open(Path("/data"), fs=left[0])
+    assert again.doubted(BARS) == span(0, 3)
+    assert [(gap.cause, gap.start_ns) for gap in again.gaps(BARS)] == [(GapCause.DIFFERS, at(0))]
+    assert opens(again) == [1.0] * 3, "what was fetched stands"
+    fill(again, range(3), 2.0)
+    assert opens(again) == [2.0] * 3
+    assert again.gaps(BARS) == []
+    assert again.coverage(BARS).covered == span(0, 3)
+    assert not again.doubted(BARS)
+    again.close()
 
 
 def test_a_doubt_about_what_was_just_replaced_stands(store: Store) -> None:
