@@ -200,7 +200,7 @@ async def assert_no_empty_answer_believed(
         assert exchange.faults[0].times == 0
 
 
-def assert_whole(found: InstrumentList, items: list[Instrument]) -> None:
+def assert_whole(found: InstrumentList, items: list[Instrument], *, has_ticks: bool = True) -> None:
     """Each instrument is found by its unified name and back, and none hides another."""
     assert len(found) == len(items)
     for item in items:
@@ -208,5 +208,5 @@ def assert_whole(found: InstrumentList, items: list[Instrument]) -> None:
         assert Symbol.from_slug(item.symbol.slug) == item.symbol
         assert (item.symbol.settle is None) == (item.market is Market.SPOT)
         assert (item.symbol.expiry is not None) == (item.type is InstrumentType.FUTURE)
-        assert item.tick_size is not None
+        assert (item.tick_size is not None) == has_ticks
         assert item.lot_size is not None
