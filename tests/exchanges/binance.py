@@ -18,6 +18,7 @@ from typing import Any
 
 from tests import needs
 from tests.exchanges import binance_rules as rules
+from tests.exchanges.binance_archive import BinanceArchive
 from tests.exchanges.binance_listing import Entry, Instrument, Market, entries, instrument
 from tests.exchanges.binance_rules import Budget, Refused
 from tests.exchanges.binance_series import (
@@ -71,6 +72,8 @@ class BinanceStandIn(StandIn):
         of ``funding`` (USDⓈ-M funding rates) and ``data`` (open-interest history).
     trades_per_s
         Rate of generated aggregate trades.
+    has_archive
+        Whether it serves public files as well, at the same address; without, there are none.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class BinanceStandIn(StandIn):
         now_ms: int | None = None,
         limits: Mapping[str, int] | None = None,
         trades_per_s: int = 10,
+        has_archive: bool = False,
         port: int = 0,
         latency_s: float = 0.0,
     ) -> None:
@@ -97,6 +101,7 @@ class BinanceStandIn(StandIn):
         for market in _PREFIXES.values():
             self.listings[market] = entries(market, shared)
             self._instruments[market] = {e["symbol"]: instrument(market, e) for e in self.listings[market]}
+        self.archive = BinanceArchive(self.series) if has_archive else None
         self._series: dict[tuple[str, ...], Series] = {}
         self._handlers: dict[str, Callable[[_Call], bytes]] = {
             "ping": self._ping,
@@ -121,7 +126,7 @@ class BinanceStandIn(StandIn):
     @property
     def config(self) -> str:
         """Lines for dccd's configuration that point its Binance source here."""
-        keys = ("rest_url", "futures_url", "delivery_url")
+        keys = ("rest_url", "futures_url", "delivery_url", "archive_url")
         return "\n".join(["[sources.binance]", *(f'{key} = "{self.url}"' for key in keys)])
 
     def stats(self) -> dict[str, Any]:
@@ -132,6 +137,8 @@ class BinanceStandIn(StandIn):
 
     def respond(self, request: Request) -> Response:
         """See `StandIn`."""
+        if self.archive is not None and request.path.startswith("/data/"):
+            return self.archive.respond(request, self.now_ms)
         head: dict[str, str] = {}
         try:
             return Response(self._handle(request, head), headers=head)
@@ -328,6 +335,15 @@ class BinanceStandIn(StandIn):
         return self._page(series, call, start_ms, end_ms, limit, newest=True)
 
     # Series
+
+    def series(self, kind: str, market: Market, symbol: str, span: str) -> Series | None:
+        """What a public file has rows of: klines, aggTrades or metrics."""
+        it = self._instruments[market].get(symbol)
+        if it is None:
+            return None
+        if kind == "klines":
+            return self._kline_series(it, span)
+        return self._trade_series(it) if kind == "aggTrades" else open_interest(it, "5m")
 
     def _kline_series(self, it: Instrument, span: str) -> Series:
         def make() -> Series:

@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Literal, Self
 from urllib.parse import unquote_plus
@@ -51,12 +51,13 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """An answer; `Content-Length` is added when it is sent."""
+    """An answer; `Content-Length` is added when it is sent, which is all that is `bodiless` has of a body."""
 
     body: bytes
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json;charset=UTF-8"
+    bodiless: bool = False
 
 
 @dataclass(slots=True)
@@ -199,6 +200,8 @@ class StandIn:
             self._crashes.append(error)
             connection.transport.abort()
             return
+        if request.method == "HEAD":
+            response = replace(response, bodiless=True)
         delay_s = self.latency_s + (fault.delay_s if fault is not None and fault.kind == "delay" else 0.0)
         if delay_s > 0:
             asyncio.get_running_loop().call_later(delay_s, self._answer, connection, response, fault)
@@ -275,7 +278,7 @@ class _Connection(asyncio.Protocol):
     def send(self, response: Response, *, share: float = 1.0) -> None:
         """Write the answer, or only a share of its body and then the end of the connection."""
         self._finished()
-        body = response.body
+        body = b"" if response.bodiless else response.body
         if share < 1:
             self.transport.write(_head(response) + body[: int(len(body) * share)])
             self.transport.close()

@@ -7,7 +7,9 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from dccd.application.archived import ArchivedSource
 from dccd.application.listening import Event, Listener, Wanted, grouped
 from dccd.domain.capability import Capability
 from dccd.domain.coverage import IntervalSet
@@ -17,7 +19,7 @@ from dccd.domain.instrument import Instrument, InstrumentList
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
 from dccd.domain.timeutils import HOUR_NS, S_NS
-from dccd.domain.types import DataType, Market, Mode
+from dccd.domain.types import DataType, Market, Mode, Transport
 from dccd.sources.base import (
     ByCursor,
     ById,
@@ -117,6 +119,8 @@ class BoundSource:
         Address of an HTTP proxy.
     backoff : Backoff, optional
         How often and how patiently a page is tried.
+    downloads : Path, optional
+        Where an archive's files lie until they are read; without one there are no archives.
     now_ns, monotonic_ns, sleep
         Our clock, one that nobody sets, and how to wait.
     """
@@ -129,6 +133,7 @@ class BoundSource:
         units: Mapping[str, int] | None = None,
         proxy: str | None = None,
         backoff: Backoff | None = None,
+        downloads: Path | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         sleep: Sleep = asyncio.sleep,
@@ -146,6 +151,7 @@ class BoundSource:
             now_ns=now_ns,
             sleep=sleep,
         )
+        self.archived = ArchivedSource(source, self._http, downloads)
         self._instruments: InstrumentList | None = None
         self._listing = asyncio.Lock()
         self._clocks: dict[str, _Clock] = {}
@@ -157,7 +163,7 @@ class BoundSource:
 
     def waiting(self) -> str | None:
         """Why nothing is being sent just now, for people; None when nothing waits."""
-        return self._http.waiting()
+        return self._http.waiting() or self.archived.doing()
 
     # What there is
 
@@ -217,7 +223,7 @@ class BoundSource:
         span: Span | None = None,
         depth: int | None = None,
     ) -> Capability:
-        """The capability that serves this; what is left out is not checked.
+        """The capability that serves this, of the past over REST; what is left out is not checked.
 
         Raises
         ------
@@ -226,7 +232,9 @@ class BoundSource:
         """
         reason = "it is not among what this exchange serves."
         for capability in self.capabilities:
-            if capability.data_type is not data_type or capability.mode is not mode:
+            if (capability.data_type, capability.mode) != (data_type, mode):
+                continue
+            if capability.transport is Transport.ARCHIVE:
                 continue
             problem = _problem(capability, instrument, span, depth)
             if problem is None:

@@ -33,6 +33,7 @@ def _moment(value: object) -> object:
 # A span in any of its spellings, kept as its label; times as ISO-8601 or nanoseconds, kept as nanoseconds.
 SpanLabel: TypeAlias = Annotated[str, BeforeValidator(_span_label)]
 Start: TypeAlias = Annotated[Literal["last", "origin"] | int, BeforeValidator(_start)]
+HistoryTransport: TypeAlias = Literal[Transport.AUTO, Transport.REST, Transport.ARCHIVE]
 Moment: TypeAlias = Annotated[int, BeforeValidator(_moment)]
 
 
@@ -98,7 +99,8 @@ class JobParams(_Value):
         Nanoseconds UTC, exclusive; None is now.
     depth : int or None
         Levels a side, order books only; None is the deepest that the exchange gives.
-    transport : Transport
+    transport : {"auto", "rest", "archive"}
+        Where it comes from: the exchange's API, its public files, or the best of both.
     derive_from : {"trades"} or None
         Make bars from stored trades instead of fetching them.
     """
@@ -106,7 +108,7 @@ class JobParams(_Value):
     start: Start = "last"
     end: Moment | None = None
     depth: int | None = Field(default=None, gt=0)
-    transport: Literal[Transport.AUTO, Transport.REST] = Transport.AUTO
+    transport: HistoryTransport = Transport.AUTO
     derive_from: Literal["trades"] | None = None
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from dccd.application.jobs import JobParams, JobTarget, Moment, SpanLabel, Start
-from dccd.domain.types import DataType
+from dccd.application.jobs import HistoryTransport, JobParams, JobTarget, Moment, SpanLabel, Start
+from dccd.domain.types import DataType, Transport
 
 
 def _exchange_id(value: object) -> object:
@@ -48,15 +48,24 @@ class BackfillRequest(DatasetRequest):
         ISO-8601 text or nanoseconds UTC, inclusive.
     end : int or None
         ISO-8601 text or nanoseconds UTC, exclusive; None is now.
+    transport : {"auto", "rest", "archive"}
+        Where it comes from.
     derive_from : {"trades"} or None
         Make the bars from stored trades instead of fetching them.
     """
 
     start: Start = "last"
     end: Moment | None = None
+    transport: HistoryTransport = Transport.AUTO
     derive_from: Literal["trades"] | None = None
 
     @property
     def params(self) -> JobParams:
         """The same as a job's parameters."""
-        return JobParams(start=self.start, end=self.end, depth=self.depth, derive_from=self.derive_from)
+        return JobParams(
+            start=self.start,
+            end=self.end,
+            depth=self.depth,
+            transport=self.transport,
+            derive_from=self.derive_from,
+        )

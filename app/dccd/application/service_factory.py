@@ -64,6 +64,7 @@ def build_registry(config: AppConfig) -> Registry:
             urls=sections[source.id].hosts,
             units=sections[source.id].budgets,
             proxy=sections[source.id].proxy,
+            downloads=config.data_path / ".dccd" / "downloads",
         )
         for source in SOURCES
         if sections[source.id].enabled

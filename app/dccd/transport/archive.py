@@ -89,10 +89,9 @@ def files(archive: Archive, target: Target, start_ns: int, end_ns: int, now_ns: 
 
 @dataclass(slots=True)
 class _Got:
-    """What became of a wanted file: on this disk, with its time; not there; or damaged, in words."""
+    """What became of a wanted file: on this disk, with its time, or damaged, in words; else there is none."""
 
     files: list[tuple[Path, Interval]] = field(default_factory=list)
-    missing: list[Interval] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
 
 
@@ -107,8 +106,8 @@ async def by_file(
     """Rows of the interval in order, as far as there are sound files of it.
 
     What a file proves comes with its last page: trades, its time, but for where ids are missing; bars, those
-    it has. That there is no file proves nothing, nor does a file without a row, nor one that is damaged:
-    the page that says so in its `note` is empty.
+    it has. That there is no file proves nothing, nor does a file without a row, nor one that is damaged: an
+    empty page says so in its `note`.
 
     Raises
     ------
@@ -120,7 +119,7 @@ async def by_file(
     held: set[Path] = set()
 
     async def one(file: File, got: _Got) -> bool:
-        """Whether there is such a file."""
+        """Whether there is such a file, and whole."""
         checksum = Request(archive.host, file.path + archive.checksum) if archive.checksum else None
         try:
             path = await downloads.get(Request(archive.host, file.path), checksum, whole)
@@ -136,9 +135,8 @@ async def by_file(
         async def fetch() -> _Got:
             got = _Got()
             if not await one(file, got):
-                for other in file.instead or (file,):
-                    if other is file or not await one(other, got):
-                        got.missing.append(other.interval)
+                for other in file.instead:
+                    await one(other, got)
             return got
 
         return fetch
@@ -151,8 +149,6 @@ async def by_file(
             async for got in results:
                 for words in got.damaged:
                     yield FetchedPage({"ts": []}, 0, _NOTHING, note=words)
-                for interval in IntervalSet(got.missing):
-                    yield FetchedPage({"ts": []}, 0, _NOTHING, note=_no_file(interval))
                 for path, interval in got.files:
                     try:
                         async for page in _pages(path, interval, archive, target, data_type, wanted, proof):
@@ -166,10 +162,6 @@ async def by_file(
     finally:
         for path in held:
             downloads.release(path)
-
-
-def _no_file(interval: Interval) -> str:
-    return f"There is no file of {iso(interval.start_ns)} to {iso(interval.end_ns)}"
 
 
 async def _pages(

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute
@@ -39,7 +39,7 @@ _TIMES: dict[str, Any] = {"integer": pa.int64(), "seconds": pa.float64(), "text"
 # An integer below the first is seconds, and so on: each is in the year 5138, or in 1973 of the next unit.
 _UNITS = ((10**11, S_NS), (10**14, MS_NS), (10**17, US_NS))
 
-Arrays = dict[str, pa.Array[Any]]
+Arrays: TypeAlias = dict[str, Any]  # Arrow arrays of one length
 
 
 def whole(path: Path) -> None:

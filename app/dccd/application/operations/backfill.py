@@ -16,13 +16,15 @@ from dccd.application.operations.derive import derive, derived_dataset
 from dccd.application.operations.meter import Meter
 from dccd.application.operations.plan import Registry, Work, find_work, resolve
 from dccd.application.operations.recorded import Told
+from dccd.application.operations.shares import Share
 from dccd.application.room import RoomWatch
 from dccd.application.runs import RunRecorder, new_run, run_error
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import DccdError, StorageError
+from dccd.domain.errors import DccdError, ExchangeError, StorageError
 from dccd.domain.instrument import Instrument
 from dccd.domain.timeutils import iso
+from dccd.domain.types import Transport
 from dccd.storage.backfill_log import BackfillLog
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
@@ -142,6 +144,11 @@ def _not_served(intervals: IntervalSet, why: str) -> dict[str, Any]:
     return {"not_served": [[*interval] for interval in intervals], "why": why}
 
 
+def _listed(intervals: IntervalSet) -> str:
+    """The first few, for people."""
+    return ", ".join(f"{iso(start)} to {iso(end)}" for start, end in list(intervals)[:5])
+
+
 async def _prepare(
     spec: JobSpec,
     registry: Registry,
@@ -201,22 +208,27 @@ class _Fetch:
         self._source, self._store = source, store
         self._recorder, self._events, self._room, self._stop = recorder, events, room, stop
         self._meter = Meter(dataset, work.todo)
+        self._covered = IntervalSet()  # by this run
+        self._lacking = IntervalSet()  # no file of it, and nowhere else to be had
+        self._files_failed = False
 
     async def run(self) -> None:
         await asyncio.to_thread(self._note_what_is_known)
         if not self.work.todo:
             self._recorder.log("Nothing to fetch: all of it is stored.")
             return
-        ranges = ", ".join(f"{iso(start)} to {iso(end)}" for start, end in list(self.work.todo)[:5])
-        self._recorder.log(f"Fetching {len(self.work.todo)} range(s) of {self._dataset}: {ranges}.")
+        todo = self.work.todo
+        self._recorder.log(f"Fetching {len(todo)} range(s) of {self._dataset}: {_listed(todo)}.")
+        if by_file := self.work.by(Transport.ARCHIVE):
+            self._recorder.log(f"From {self._source.name}'s files: {_listed(by_file)}.")
         log = await asyncio.to_thread(
             self._store.begin_backfill, self._dataset, self._recorder.run.run_id, source=self._source.name
         )
         writer = _Writer(log, self._dataset, lambda page: self._meter.add(page.rows, page.covered))
         try:
-            for interval in self.work.todo:
+            for share in self.work.shares:
                 await self._wait_for_room()
-                await self._fetch(interval, writer)
+                await self._fetch(share, writer)
                 if self._stop.is_set():
                     self._recorder.log("Cancelled; what was fetched is stored.")
                     break
@@ -233,6 +245,10 @@ class _Fetch:
             await self._recorder.progress(self._meter.progress(), last=True)
             if self._events is not None:
                 self._events.publish(InventoryEvent(dataset=str(self._dataset)))
+        if self._lacking:
+            causes = (self.work.unserved_cause, f"{self._source.name} has no files of it")
+            why = "; ".join(cause for cause in causes if cause)
+            self._recorder.run.result = _not_served(self.work.unserved | self._lacking, why)
         self._recorder.log(f"{self._meter.rows:,} rows in {self._meter.elapsed_s:.1f} s.")
 
     def _note_what_is_known(self) -> None:
@@ -248,15 +264,45 @@ class _Fetch:
             span = f"{iso(interval.start_ns)} to {iso(interval.end_ns)}"
             self._recorder.log(f"Not to be had: {span}; {self.work.unserved_cause}.", "warning")
 
-    async def _fetch(self, interval: Interval, writer: _Writer) -> None:
-        pages = self._source.history(self._dataset, self._instrument, interval.start_ns, interval.end_ns)
+    async def _fetch(self, share: Share, writer: _Writer) -> None:
+        left = IntervalSet([share.interval])
+        if share.transport is Transport.ARCHIVE:
+            await self._from_files(share.interval, writer)
+            left -= self._covered
+            lacking = left if self.work.transport is Transport.ARCHIVE else left.clip(0, self.work.kept_ns)
+            if lacking and not self._stop.is_set():
+                self._lacking |= lacking
+                self._recorder.log(f"The files lack {_listed(lacking)}.", "warning")
+            left -= lacking
+        for interval in left:
+            pages = self._source.history(self._dataset, self._instrument, *interval)
+            await self._store_pages(pages, writer)
+        if not self._stop.is_set():
+            self._meter.leave(share.interval)
+
+    async def _from_files(self, interval: Interval, writer: _Writer) -> None:
+        """Store what the exchange's files have; where they fail and the API may do it, leave it to that."""
+        if self._files_failed:
+            return
+        pages = self._source.archived.pages(self._dataset, self._instrument, interval, self.work.now_ns)
+        try:
+            await self._store_pages(pages, writer)
+        except ExchangeError as error:
+            if self.work.transport is Transport.ARCHIVE or interval.start_ns < self.work.kept_ns:
+                raise
+            self._files_failed = True
+            self._recorder.log(f"{error} The exchange's API gives the rest.", "warning")
+
+    async def _store_pages(self, pages: AsyncGenerator[FetchedPage, None], writer: _Writer) -> None:
+        """Store pages until there are no more, or the run is to stop."""
         async with aclosing(self._until_stopped(pages)) as wanted:
             async for page in wanted:
+                if page.note is not None:
+                    self._recorder.log(page.note, "warning")
                 await writer.put(page)
+                self._covered |= page.covered
                 await self._recorder.progress(self._meter.progress())
                 await self._wait_for_room()
-        if not self._stop.is_set():
-            self._meter.leave(interval)
 
     async def _wait_for_room(self) -> None:
         told = False

@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dccd.application.bound_source import BoundSource
+from dccd.application.archived import FilesEstimate
+from dccd.application.bound_source import BoundSource, Estimate
 from dccd.application.jobs import JobParams, JobTarget
+from dccd.application.operations.shares import Share, shares
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import SPAN_TYPES, DatasetId
-from dccd.domain.errors import InvalidRange, InvalidSpan
+from dccd.domain.errors import InvalidRange, InvalidSpan, NoCapability
 from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, S_NS, iso
 from dccd.domain.types import DataType, Mode, Transport
-from dccd.sources.base import Latest, Snapshot
+from dccd.sources.base import ById, Latest, Snapshot
 from dccd.sources.registry import SourceRegistry
 from dccd.storage.store import Store
 
@@ -32,6 +34,8 @@ DEFAULT_REACH_NS = {
 # How far the person's clock and the exchange's may differ before an end counts as in the future.
 CLOCKS_APART_NS = MINUTE_NS
 
+# Rows of files that are read and stored in a second, as ``docs/benchmarks.md`` has it.
+_FILE_ROWS_PER_S = 500_000
 _ROW_BYTES = {
     DataType.OHLC: 48,
     DataType.TRADES: 14,
@@ -62,6 +66,14 @@ class Work:
         nor as empty, so that another source of it may still be asked.
     unserved_cause : str
         Why, in words.
+    transport : Transport
+        As asked for.
+    shares : tuple of Share
+        What of `todo` comes from where, in order of time.
+    kept_ns : int
+        Since when the exchange's API keeps its history; 0 where it keeps all of it.
+    now_ns : int
+        The exchange's clock when this was worked out.
     """
 
     start_ns: int
@@ -72,11 +84,42 @@ class Work:
     absent_cause: str
     unserved: IntervalSet
     unserved_cause: str
+    transport: Transport
+    shares: tuple[Share, ...]
+    kept_ns: int
+    now_ns: int
+
+    def by(self, transport: Transport) -> IntervalSet:
+        """What of `todo` comes from there."""
+        return IntervalSet(share.interval for share in self.shares if share.transport is transport)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPart:
+    """What would come from one place.
+
+    Attributes
+    ----------
+    transport : Transport
+        ``REST`` or ``ARCHIVE``.
+    intervals : IntervalSet
+    requests : int
+    download_bytes : int or None
+        Of an archive's files; None where that is not known.
+    """
+
+    transport: Transport
+    intervals: IntervalSet
+    requests: int
+    download_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a backfill would fetch; rows, bytes and seconds are estimates."""
+    """What a backfill would fetch, from where; rows, bytes and seconds are estimates.
+
+    `transport` is ``AUTO`` where both have a part in it.
+    """
 
     dataset: DatasetId
     start_ns: int
@@ -88,6 +131,7 @@ class Plan:
     seconds: float
     bottleneck: str
     transport: Transport
+    parts: tuple[PlanPart, ...] = ()
 
     @property
     def already_covered(self) -> bool:
@@ -172,7 +216,15 @@ async def find_work(
     if dataset.data_type is DataType.ORDERBOOK:
         # A book's past cannot be asked for, so a snapshot never is a missing one.
         now = IntervalSet.of(now_ns, now_ns + 1)
-        return Work(now_ns, now_ns + 1, now, IntervalSet(), IntervalSet(), "", IntervalSet(), "")
+        [interval] = now
+        none, share = IntervalSet(), Share(Transport.REST, interval)
+        return Work(now_ns, now_ns + 1, now, none, none, "", none, "", params.transport, (share,), 0, now_ns)
+    reach = IntervalSet()
+    if params.transport is not Transport.REST:
+        reach = source.archived.reach(dataset, instrument, now_ns)
+    if params.transport is Transport.ARCHIVE and not reach:
+        reason = f"{source.name} publishes no files of it."
+        raise NoCapability(source.id, dataset.data_type, Mode.HISTORICAL, reason)
     known = store.coverage(dataset)
     done = known.covered | known.absent
     end_ns = _end(params, now_ns, dataset.span)
@@ -180,15 +232,54 @@ async def find_work(
         start_ns = _newest(known.covered | known.asked, end_ns, dataset)
         wanted = known.asked.clip(0, end_ns) | IntervalSet.of(start_ns, end_ns)
     else:
-        start_ns = await source.earliest_ns(dataset, instrument) if params.start == "origin" else params.start
+        start_ns = (
+            params.start if params.start != "origin" else await _origin(dataset, instrument, source, reach)
+        )
         start_ns = start_ns if dataset.span is None else dataset.span.ceil(start_ns)
         wanted = IntervalSet.of(start_ns, end_ns)
     todo = wanted - done
-    unserved, unserved_cause = await _unserved(todo, dataset, instrument, source, now_ns)
+    kept_ns, unserved_cause = await _kept(todo, dataset, instrument, source, now_ns)
+    unserved = todo.clip(0, kept_ns) - reach
+    if params.transport is Transport.ARCHIVE:
+        unserved, unserved_cause = todo - reach, f"{source.name}'s files have {_words(reach)}"
     todo -= unserved
     absent, cause = await _before_the_first(todo, done, dataset, instrument, source)
+    todo -= absent
     asked = (wanted - unserved).clip(0, settled_until(dataset, source, now_ns))
-    return Work(start_ns, end_ns, todo - absent, asked, absent, cause, unserved, unserved_cause)
+    parts = shares(
+        todo,
+        dataset,
+        instrument,
+        source,
+        transport=params.transport,
+        now_ns=now_ns,
+        kept_ns=kept_ns,
+    )
+    return Work(
+        start_ns,
+        end_ns,
+        todo,
+        asked,
+        absent,
+        cause,
+        unserved,
+        unserved_cause,
+        params.transport,
+        parts,
+        kept_ns,
+        now_ns,
+    )
+
+
+def _words(intervals: IntervalSet) -> str:
+    return " and ".join(f"{iso(start)} to {iso(end)}" for start, end in intervals)
+
+
+async def _origin(dataset: DatasetId, instrument: Instrument, source: BoundSource, reach: IntervalSet) -> int:
+    """The exchange's first data: of its files, where its API keeps what is recent alone."""
+    if reach.start_ns is not None and _bounded(dataset, instrument, source):
+        return reach.start_ns
+    return await source.earliest_ns(dataset, instrument)
 
 
 def settled_until(dataset: DatasetId, source: BoundSource, now_ns: int) -> int:
@@ -217,18 +308,22 @@ def _newest(known: IntervalSet, end_ns: int, dataset: DatasetId) -> int:
     return start_ns if dataset.span is None else dataset.span.floor(start_ns)
 
 
-async def _unserved(
+async def _kept(
     todo: IntervalSet, dataset: DatasetId, instrument: Instrument, source: BoundSource, now_ns: int
-) -> tuple[IntervalSet, str]:
-    """What of `todo` the exchange no longer keeps, and why."""
+) -> tuple[int, str]:
+    """From when on the exchange's API has what is to be fetched (0: all of it), and why, in words."""
     history = source.source.history[dataset.data_type]
     if isinstance(history, Latest) and todo:
         rows = history.rows[instrument.market]
         kept_ns = await source.earliest_ns(dataset, instrument)
-        cause = f"{source.name} gives the newest {rows:,} {dataset.data_type} only"
-    else:
-        kept_ns, cause = kept_since(dataset, instrument, source, now_ns)
-    return todo.clip(0, kept_ns), cause
+        return kept_ns, f"{source.name} gives the newest {rows:,} {dataset.data_type} only"
+    return kept_since(dataset, instrument, source, now_ns)
+
+
+def _bounded(dataset: DatasetId, instrument: Instrument, source: BoundSource) -> bool:
+    """Whether the exchange's API keeps what is recent alone."""
+    capability = source.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
+    return capability.lookback_s is not None or isinstance(source.source.history[dataset.data_type], Latest)
 
 
 def kept_since(
@@ -248,13 +343,9 @@ async def _before_the_first(
     todo: IntervalSet, done: IntervalSet, dataset: DatasetId, instrument: Instrument, source: BoundSource
 ) -> tuple[IntervalSet, str]:
     """What of `todo` lies before the exchange's first data of it, and never was."""
-    capability = source.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span, dataset.depth)
     first_ns = todo.start_ns
     known_earlier = done.start_ns is not None and first_ns is not None and done.start_ns <= first_ns
-    bounded = capability.lookback_s is not None or isinstance(
-        source.source.history[dataset.data_type], Latest
-    )
-    if known_earlier or first_ns is None or bounded:
+    if known_earlier or first_ns is None or _bounded(dataset, instrument, source):
         return IntervalSet(), ""
     earliest_ns = await source.earliest_ns(dataset, instrument)
     return todo.clip(0, earliest_ns), f"before {source.name}'s first data of it"
@@ -271,16 +362,47 @@ async def plan(target: JobTarget, params: JobParams, *, registry: Registry, stor
     dataset, instrument = await resolve(target, params.depth, registry=registry)
     source = registry.get(dataset.exchange)
     work = await find_work(params, dataset, instrument, source=source, store=store)
-    estimate = await source.estimate(dataset, instrument, work.todo)
+    parts, estimates = [], []
+    by_file, by_rest = work.by(Transport.ARCHIVE), work.by(Transport.REST)
+    if by_file:
+        found = await source.archived.estimate(dataset, instrument, by_file, work.now_ns)
+        estimates.append(await _of_files(found, by_file, dataset, instrument, source))
+        parts.append(PlanPart(Transport.ARCHIVE, by_file, found.requests, found.size_bytes))
+    if by_rest or not by_file:
+        estimates.append(await source.estimate(dataset, instrument, by_rest))
+        parts.append(PlanPart(Transport.REST, by_rest, estimates[-1].requests))
+    rows = sum(estimate.rows for estimate in estimates)
     return Plan(
         dataset=dataset,
         start_ns=work.start_ns,
         end_ns=work.end_ns,
         todo=work.todo,
-        rows=estimate.rows,
-        requests=estimate.requests,
-        size_bytes=estimate.rows * _ROW_BYTES[dataset.data_type],
-        seconds=estimate.seconds,
-        bottleneck=estimate.bottleneck,
-        transport=Transport.REST,
+        rows=rows,
+        requests=sum(estimate.requests for estimate in estimates),
+        size_bytes=rows * _ROW_BYTES[dataset.data_type],
+        seconds=sum(estimate.seconds for estimate in estimates),
+        bottleneck=max(estimates, key=lambda estimate: estimate.seconds).bottleneck,
+        transport=parts[0].transport if len(parts) == 1 else Transport.AUTO,
+        parts=tuple(parts),
     )
+
+
+async def _of_files(
+    found: FilesEstimate,
+    by_file: IntervalSet,
+    dataset: DatasetId,
+    instrument: Instrument,
+    source: BoundSource,
+) -> Estimate:
+    """An archive's part: bars and ids can be counted, other rows are told by the files' size."""
+    archive = source.archived.find(dataset, instrument)
+    assert archive is not None
+    if dataset.span is not None:
+        rows = sum(dataset.span.count(start, end) for start, end in by_file)
+    elif isinstance(source.source.history[dataset.data_type], ById):
+        rows = (await source.estimate(dataset, instrument, by_file)).rows
+    else:
+        rows = (found.size_bytes or 0) // archive.row_bytes
+    seconds = max(found.seconds, rows / _FILE_ROWS_PER_S)
+    bound_by = "this computer" if seconds > found.seconds else "the connection"
+    return Estimate(rows, found.requests, found.requests, seconds, bound_by)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dccd.domain.capability import Capability
 from dccd.domain.types import DataType, Evidence, Market, Mode, Transport
-from dccd.sources.base import Source
+from dccd.sources.base import Host, Source, archived
+from dccd.sources.binance import live
+from dccd.sources.binance.archives import ARCHIVE_DOCS, ARCHIVE_SPANS, ARCHIVES, INTEREST_SPANS
 from dccd.sources.binance.common import BUDGETS, HOST, clock_ns, error, host, listing
 from dccd.sources.binance.histories import (
     BAR_ROWS,
@@ -51,6 +53,8 @@ BINANCE = Source(
         "spot": host(Market.SPOT, "https://api.binance.com", "rest_url"),
         "linear": host(Market.LINEAR, "https://fapi.binance.com", "futures_url"),
         "inverse": host(Market.INVERSE, "https://dapi.binance.com", "delivery_url"),
+        "archive": Host("https://data.binance.vision", "archive_url"),
+        **live.HOSTS,
     },
     host_of=HOST,
     budgets=BUDGETS,
@@ -95,9 +99,22 @@ BINANCE = Source(
             direction="forward",
             spans=dict.fromkeys(_FUTURES, _OI_SPANS),
         ),
+        archived(
+            DataType.OHLC,
+            ARCHIVE_DOCS,
+            _ALL,
+            spans={Market.SPOT: ("1s", *ARCHIVE_SPANS), **dict.fromkeys(_FUTURES, ARCHIVE_SPANS)},
+        ),
+        archived(DataType.TRADES, ARCHIVE_DOCS, _ALL),
+        archived(
+            DataType.OPEN_INTEREST, ARCHIVE_DOCS, _FUTURES, spans=dict.fromkeys(_FUTURES, INTEREST_SPANS)
+        ),
+        *live.CAPABILITIES,
     ),
     listings=(listing(Market.SPOT, 20), listing(Market.LINEAR, 1), listing(Market.INVERSE, 1)),
     history=HISTORY,
+    streams=live.STREAMS,
     error=error,
     clock_ns=clock_ns,
+    archives=ARCHIVES,
 )

@@ -35,6 +35,8 @@ BUDGETS = {
     # Free of weight, and counted apart by address (IP) over five minutes.
     "funding": Limit(500, window_s=300, unit="requests", host="linear"),
     "linear data": Limit(1000, window_s=300, unit="requests", host="linear"),
+    # No allowance is told of its files; this is many more than a line can carry.
+    "archive": Limit(3000, unit="requests", rolling=True),
 }
 
 

@@ -66,7 +66,7 @@ def _klines(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
     return _request(target, "klines", weight, ("interval", span), *times, ("limit", limit))
 
 
-def _worth(target: Target, contracts: Sequence[float]) -> tuple[float | None, ...]:
+def worth(target: Target, contracts: Sequence[float]) -> tuple[float | None, ...]:
     """Inverse contracts in quote currency, each worth a fixed amount; null where that is not known."""
     size = target.instrument.contract_size
     return tuple(None if size is None else count * size for count in contracts)
@@ -114,7 +114,7 @@ def _parse_klines(target: Target, response: Response) -> Columns:
     quote: Sequence[float | None] = [row.quote for row in rows]
     buy_quote: Sequence[float | None] = [row.buy_quote for row in rows]
     if target.instrument.market is Market.INVERSE:
-        quote, buy_quote = _worth(target, volume), _worth(target, buy)
+        quote, buy_quote = worth(target, volume), worth(target, buy)
         volume, buy = [row.quote for row in rows], [row.buy_quote for row in rows]
     return {
         "ts": [row.ts * unit_ns for row in rows],
@@ -173,7 +173,8 @@ class _Book(msgspec.Struct):
 _book = msgspec.json.Decoder(_Book, strict=False)
 
 
-def _depth(target: Target) -> Request:
+def book_request(target: Target) -> Request:
+    """A book's best levels."""
     wanted = target.depth or 0
     if target.instrument.market is Market.SPOT:
         weight = 5 if wanted <= 100 else 25 if wanted <= 500 else 50 if wanted <= 1000 else 250
@@ -266,7 +267,7 @@ def _parse_open_interest(target: Target, response: Response) -> Columns:
     return {
         "ts": [row.timestamp * MS_NS for row in rows],
         "open_interest": values if inverse else amounts,
-        "open_interest_value": _worth(target, amounts) if inverse else values,
+        "open_interest_value": worth(target, amounts) if inverse else values,
     }
 
 
@@ -290,7 +291,7 @@ HISTORY: Mapping[DataType, History] = {
         window_s=3599,  # the futures want less than an hour
         aggregated=True,
     ),
-    DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_depth),
+    DataType.ORDERBOOK: Snapshot(request=book_request, parse=_parse_depth),
     DataType.FUNDING: ByCursor(
         start=_funding_start,
         request=_funding,
