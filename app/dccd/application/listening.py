@@ -220,11 +220,16 @@ class Listener:
             self._begin(channel)
             if book.stream.start is None:
                 self._spawn(self._again(channel, connection))
+                return
+            if not update.is_snapshot:  # what was missing comes before it
+                self._books[channel].sync.take(update)
+            self._ask(channel, _AGAIN_S)
             return
         if applied:
             yield LiveBook(wanted, applied, book.sync.book, received_ns)
         elif update.is_snapshot:  # older than the changes that wait for it
             book.asked = False
+            self._ask(channel, _AGAIN_S)
 
     def _begin(self, channel: Channel) -> None:
         wanted = self.group.wanted[channel]
@@ -234,14 +239,15 @@ class Listener:
         )
         self._books[channel] = _Book(stream, sync)
 
-    def _ask(self, channel: Channel) -> None:
+    def _ask(self, channel: Channel, wait_s: float = 0.0) -> None:
         """Ask for a book's snapshot, once its changes come in."""
         book = self._books.get(channel)
         if book is not None and book.stream.start is not None and not (book.asked or book.sync.is_whole):
             book.asked = True
-            self._spawn(self._fetch_start(channel, book))
+            self._spawn(self._fetch_start(channel, book, wait_s))
 
-    async def _fetch_start(self, channel: Channel, book: _Book) -> None:
+    async def _fetch_start(self, channel: Channel, book: _Book, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
         start, target = book.stream.start, self.group.wanted[channel].target
         assert start is not None
         update = await self.http.fetch(start.request(target), lambda response: start.parse(target, response))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Literal, NamedTuple
 
 from dccd.domain.errors import BrokenBook
@@ -56,6 +56,13 @@ class BookUpdate:
     checksum: int | None = None
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return nan
+
+
 class OrderBook:
     """The levels of both sides.
 
@@ -91,7 +98,7 @@ class OrderBook:
             ranks.clear()
         sign = -1 if side == "bid" else 1
         for level in levels:
-            rank, amount = sign * float(level.price), float(level.amount)
+            rank, amount = sign * _number(level.price), _number(level.amount)
             if not (isfinite(rank) and isfinite(amount)):
                 raise BrokenBook(f"The book has a level that is no number: {level.amount} at {level.price}.")
             if amount == 0:

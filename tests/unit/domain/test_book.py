@@ -52,7 +52,7 @@ def test_what_falls_out_of_a_shallow_book_does_not_come_back() -> None:
     assert [level.price for level in book.best("bid")] == ["3"]
 
 
-@pytest.mark.parametrize("level", [("nan", "1"), ("1", "inf"), ("-inf", "1")])
+@pytest.mark.parametrize("level", [("nan", "1"), ("1", "inf"), ("-inf", "1"), ("1", "0.-1")])
 def test_a_level_that_is_no_number(level: tuple[str, str]) -> None:
     with pytest.raises(BrokenBook, match="no number"):
         OrderBook().apply(update(None, None, level))
