@@ -12,8 +12,10 @@ from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import Source, Target
+from dccd.sources.binance import BINANCE
 from dccd.sources.bybit import BYBIT
 from dccd.sources.kraken import KRAKEN
+from tests.exchanges.live.binance import BinanceFuturesLive, BinanceLinearLive, BinanceLive
 from tests.exchanges.live.bybit import BybitLive
 from tests.exchanges.live.engine import LiveStandIn
 from tests.exchanges.live.kraken import KrakenLive
@@ -106,7 +108,24 @@ class Party:
                 await bound.aclose()
 
 
+_BINANCE_SPANS = (
+    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1mo",
+)  # fmt: skip
+
 PARTIES = (
+    Party(
+        source=BINANCE, stand_in=BinanceLive, symbol="BTC/USDT", native="BTCUSDT", wire="BTCUSDT",
+        spans=("1s", *_BINANCE_SPANS), finds="sequence",
+    ),
+    Party(
+        source=BINANCE, stand_in=BinanceLinearLive, symbol="BTC/USDT:USDT", native="BTCUSDT", wire="BTCUSDT",
+        market=Market.LINEAR, spans=_BINANCE_SPANS, finds="sequence",
+    ),
+    Party(
+        source=BINANCE, stand_in=BinanceFuturesLive, symbol="BTC/USD:BTC", native="BTCUSD_PERP",
+        wire="BTCUSD_PERP", market=Market.INVERSE, spans=_BINANCE_SPANS, finds="sequence",
+        contract_size=100.0,
+    ),
     Party(
         source=KRAKEN, stand_in=KrakenLive, symbol="BTC/USD", native="XBTUSD", wire="BTC/USD",
         spans=("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "15d"), depth=25, finds="checksum",
