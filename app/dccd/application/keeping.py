@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 from dccd.application.operations.trash import delete_dataset, restore_dataset
@@ -22,13 +23,19 @@ class Keeping:
     async def certificate(self, dataset: DatasetId) -> dict[str, Any]:
         """What a dataset's files hold and lack, with hashes: see ``docs/certificate.md``.
 
+        Who waits for it no more, being cancelled, has the reading of the files end as well.
+
         Raises
         ------
         UnknownDataset, StorageError
         """
         await self._service.ready()
-        document = await asyncio.to_thread(self._service.store.keeping.certificate, dataset)
-        assert document is not None, "nobody stops it"
+        left = threading.Event()
+        try:
+            document = await asyncio.to_thread(self._service.store.keeping.certificate, dataset, left.is_set)
+        finally:
+            left.set()
+        assert document is not None, "nobody has left"
         return document
 
     async def delete(self, dataset: DatasetId) -> TrashEntry:

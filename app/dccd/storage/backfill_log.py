@@ -213,8 +213,6 @@ class BackfillLog:
 def _stretch(tables: list[pa.Table]) -> IntervalSet:
     """From the first of all rows' instants to the last one's."""
     bounds = [pc.min_max(rows["ts"].cast(pa.int64())) for rows in tables]
-    first_us, last_us = (
-        min(each["min"].as_py() for each in bounds),
-        max(each["max"].as_py() for each in bounds),
-    )
+    first_us = min(each["min"].as_py() for each in bounds)
+    last_us = max(each["max"].as_py() for each in bounds)
     return IntervalSet.of(first_us * US_NS, (last_us + 1) * US_NS)

@@ -21,7 +21,9 @@ class _Home(Protocol):
 
     def changed(self, dataset: DatasetId) -> None: ...
 
-    def publish(self, dataset: DatasetId | None = None) -> None: ...
+    def publish(
+        self, dataset: DatasetId | None = None, *, stopped: Callable[[], bool] | None = None
+    ) -> None: ...
 
     def files(
         self, dataset: DatasetId, start_ns: int | None = None, end_ns: int | None = None
@@ -191,11 +193,11 @@ class Keeping:
         CorruptFile
             A file cannot be read: verify the dataset.
         StorageError
-            The disk refused.
+            The disk refused, or the store was closed meanwhile.
         """
         self._home.recover()
         self._parts.holdings.require(dataset)
-        self._home.publish(dataset)
+        self._home.publish(dataset, stopped=stopped)
         facts = self.facts(dataset)
         files = self.certified(dataset, stopped=stopped)
         return None if files is None else dataset_certificate(facts, files)
@@ -217,8 +219,13 @@ class Keeping:
             The disk refused.
         """
         files: list[CertifiedFile] = []
+
+        def stops() -> bool:
+            self._parts.turns.check()  # who closes the store may be about to move its files
+            return stopped is not None and stopped()
+
         for info in self._home.files(dataset, start_ns, end_ns):
-            file = certified(self._parts.fs, self._parts.layout, info, stopped)
+            file = certified(self._parts.fs, self._parts.layout, info, stops)
             if file is None:
                 return None
             files.append(file)

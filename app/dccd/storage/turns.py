@@ -37,9 +37,19 @@ class Turns:
         with self._mutex:
             turn = self._turns[dataset]
         with turn:
-            if self.ended:
-                raise StorageError("The data folder has been closed.")
+            self.check()
             yield
+
+    def check(self) -> None:
+        """Raise once nobody may change a file any more.
+
+        Raises
+        ------
+        StorageError
+            After :meth:`end`.
+        """
+        if self.ended:
+            raise StorageError("The data folder has been closed.")
 
     def end(self) -> None:
         """Return once nobody changes a file any more, nor will.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
 import pytest
 
 from dccd.application.events import Event, InventoryEvent
@@ -9,6 +13,7 @@ from dccd.application.operations.trash import empty_old_trash
 from dccd.application.service import Service
 from dccd.domain.errors import DatasetBusy, UnknownDataset, UnknownTrash
 from dccd.domain.timeutils import DAY_NS
+from dccd.storage import certificate, footer
 from tests.exchanges.binance import BinanceStandIn
 from tests.unit.application.conftest import HOURLY, fetched, hourly, times_ns
 
@@ -73,3 +78,34 @@ async def test_a_dataset_is_certified(service: Service) -> None:
     await fetched(service, hourly("2024-02-01", "2024-02-03"))
     document = await service.keeping.certificate(HOURLY)
     assert (document["rows"], len(document["files"]), document["gaps"]) == (48, 1, [])
+
+
+async def test_who_leaves_before_a_certificate_is_made_ends_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fetched(service, hourly("2024-02-01", "2024-02-03"))
+    begun, left, ended = threading.Event(), threading.Event(), threading.Event()
+    read_info = footer.read_info
+
+    def slowly(*arguments: Any) -> footer.FileInfo:
+        begun.set()
+        assert left.wait(30)
+        return read_info(*arguments)
+
+    made = service.store.keeping.certificate
+
+    def make(*arguments: Any) -> object:
+        document = made(*arguments)
+        if document is None:
+            ended.set()
+        return document
+
+    monkeypatch.setattr(certificate, "read_info", slowly)
+    monkeypatch.setattr(service.store.keeping, "certificate", make)
+    making = asyncio.create_task(service.keeping.certificate(HOURLY))
+    assert await asyncio.to_thread(begun.wait, 30)
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    left.set()
+    assert await asyncio.to_thread(ended.wait, 30)

@@ -15,10 +15,10 @@ import pytest
 import dccd
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import CorruptFile, UnknownDataset
+from dccd.domain.errors import CorruptFile, StorageError, UnknownDataset
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS
-from dccd.storage import certificate
+from dccd.storage import certificate, footer
 from dccd.storage import export as export_module
 from dccd.storage.export import FORMATS, Format, encode, export
 from dccd.storage.store import Store
@@ -134,6 +134,18 @@ def test_a_file_of_which_all_rows_were_taken_back_has_no_first_row(store: Store)
     ]
     assert document["first"] == "2024-02-01T00:00:00Z"
     assert store.keeping.delete(BARS).start_ns == FEB
+
+
+def test_none_is_made_once_the_store_is_being_closed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_info = footer.read_info
+
+    def closed_meanwhile(*arguments: Any) -> footer.FileInfo:
+        store.close()
+        return read_info(*arguments)
+
+    monkeypatch.setattr(certificate, "read_info", closed_meanwhile)
+    with pytest.raises(StorageError, match="has been closed"):
+        store.keeping.certificate(BARS)
 
 
 def test_none_is_made_of_what_is_not_there_or_when_stopped(store: Store) -> None:
