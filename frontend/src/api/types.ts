@@ -52,6 +52,7 @@ export interface BackfillRequest {
   depth?: number | null;
   start?: string;
   end?: string | null;
+  transport?: "auto" | "rest" | "archive";
   derive_from?: "trades" | null;
 }
 
@@ -374,7 +375,16 @@ export interface Plan {
   seconds: number;
   bottleneck: string;
   transport: Transport;
+  parts: PlanPart[];
   already_covered: boolean;
+}
+
+/** What would come from one place, an exchange's API or its files; the size of files is an estimate. */
+export interface PlanPart {
+  transport: Transport;
+  ranges: [number, number][];
+  requests: number;
+  download_bytes: number | null;
 }
 
 /** An error (RFC 9457). `code` is stable; `detail` is a sentence for people. */

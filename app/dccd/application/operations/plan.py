@@ -370,6 +370,7 @@ async def plan(target: JobTarget, params: JobParams, *, registry: Registry, stor
         parts.append(PlanPart(Transport.ARCHIVE, by_file, found.requests, found.size_bytes))
     if by_rest or not by_file:
         estimates.append(await source.estimate(dataset, instrument, by_rest))
+    if by_rest:
         parts.append(PlanPart(Transport.REST, by_rest, estimates[-1].requests))
     rows = sum(estimate.rows for estimate in estimates)
     return Plan(
@@ -382,7 +383,7 @@ async def plan(target: JobTarget, params: JobParams, *, registry: Registry, stor
         size_bytes=rows * _ROW_BYTES[dataset.data_type],
         seconds=sum(estimate.seconds for estimate in estimates),
         bottleneck=max(estimates, key=lambda estimate: estimate.seconds).bottleneck,
-        transport=parts[0].transport if len(parts) == 1 else Transport.AUTO,
+        transport=Transport.AUTO if len(parts) > 1 else Transport.ARCHIVE if by_file else Transport.REST,
         parts=tuple(parts),
     )
 

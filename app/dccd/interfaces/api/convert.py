@@ -166,6 +166,15 @@ def plan(made: Plan) -> models.Plan:
         seconds=made.seconds,
         bottleneck=made.bottleneck,
         transport=made.transport,
+        parts=[
+            models.PlanPart(
+                transport=part.transport,
+                ranges=shown(part.intervals),
+                requests=part.requests,
+                download_bytes=part.download_bytes,
+            )
+            for part in made.parts
+        ],
         already_covered=made.already_covered,
     )
 

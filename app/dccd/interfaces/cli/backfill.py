@@ -16,7 +16,11 @@ from dccd.interfaces.cli.statuses import DONE, status_of_run
 
 async def backfill(arguments: Namespace) -> int:
     """Run the command; the exit status."""
-    asked = dataset_of(arguments) | {"start": arguments.start, "end": arguments.end}
+    asked = dataset_of(arguments) | {
+        "start": arguments.start,
+        "end": arguments.end,
+        "transport": arguments.transport,
+    }
     if arguments.plan and arguments.derive_from:
         raise UsageError("Making bars from stored trades fetches nothing: leave --plan out.")
     async with connect(arguments) as client:
@@ -59,3 +63,8 @@ def print_plan(plan: dict[str, Any]) -> None:
         f"about {count(plan['rows'], 'row')} in {count(plan['requests'], 'request')}, "
         f"{size(plan['bytes'])} on disk, {took}; source: {plan['transport']}; bound by: {plan['bottleneck']}"
     )
+    for part in plan["parts"] if len(plan["parts"]) > 1 else ():
+        name = "from its public files" if part["transport"] == "archive" else "from its API"
+        ranges = ", ".join(f"{time_ms(start)} to {time_ms(end)}" for start, end in part["ranges"][:5])
+        more = f" and {len(part['ranges']) - 5} more" if len(part["ranges"]) > 5 else ""
+        print(f"  {name}: {ranges}{more}; {count(part['requests'], 'request')}")

@@ -61,6 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     backfill.add_argument("--end", help=f"exclusive; {_TIMES} (default: now)")
     backfill.add_argument(
+        "--transport",
+        choices=("auto", "rest", "archive"),
+        default="auto",
+        help="the exchange's API (rest), its public files (archive), or the best of both (default: auto)",
+    )
+    backfill.add_argument(
         "--derive-from",
         choices=("trades",),
         help="make the bars from stored trades, of any span, instead of fetching them",

@@ -46,9 +46,11 @@ class Client(Connection):
         depth: int | None = None,
         start: str | int = "last",
         end: str | int | None = None,
+        transport: str = "auto",
     ) -> Json:
         """What a backfill would fetch: rows, requests, bytes, seconds, and what limits it."""
-        body = _request(exchange, symbol, data_type, span=span, depth=depth, start=start, end=end)
+        asked = {"span": span, "depth": depth, "start": start, "end": end, "transport": transport}
+        body = _request(exchange, symbol, data_type, **asked)
         return await self.call("POST", "/api/plan", json=body)
 
     async def start_backfill(
@@ -61,6 +63,7 @@ class Client(Connection):
         depth: int | None = None,
         start: str | int = "last",
         end: str | int | None = None,
+        transport: str = "auto",
         derive_from: str | None = None,
     ) -> Json:
         """Start a backfill, or find the one that does the same already, without waiting.
@@ -70,7 +73,8 @@ class Client(Connection):
         dict
             ``run_id``, and ``status``: ``started`` or ``already-running``. See :meth:`backfill`.
         """
-        body = _request(exchange, symbol, data_type, span=span, depth=depth, start=start, end=end)
+        asked = {"span": span, "depth": depth, "start": start, "end": end, "transport": transport}
+        body = _request(exchange, symbol, data_type, **asked)
         if derive_from is not None:
             body["derive_from"] = derive_from
         return await self.call("POST", "/api/backfill", json=body)
@@ -85,6 +89,7 @@ class Client(Connection):
         depth: int | None = None,
         start: str | int = "last",
         end: str | int | None = None,
+        transport: str = "auto",
         derive_from: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> Json:
@@ -104,6 +109,8 @@ class Client(Connection):
             ``"last"``, ``"origin"``, ISO-8601 or nanoseconds; inclusive.
         end : str, int or None
             ISO-8601 or nanoseconds, exclusive; None is now.
+        transport : str
+            ``"rest"``, the exchange's API; ``"archive"``, its public files; ``"auto"``, the best of both.
         derive_from : str or None
             ``"trades"`` makes the bars from stored trades, of any span, and fetches nothing.
         on_progress : callable or None
@@ -125,6 +132,7 @@ class Client(Connection):
             depth=depth,
             start=start,
             end=end,
+            transport=transport,
             derive_from=derive_from,
         )
         return _outcome(await self.follow_started(started, on_progress))

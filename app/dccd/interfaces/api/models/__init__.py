@@ -69,6 +69,7 @@ from dccd.interfaces.api.models.settings import Settings, SettingsUpdate
 from dccd.interfaces.api.models.work import (
     BackfillRequest,
     Plan,
+    PlanPart,
     Run,
     RunCancelled,
     RunDetail,
@@ -121,6 +122,7 @@ __all__ = [
     "NotTaken",
     "PathText",
     "Plan",
+    "PlanPart",
     "Problem",
     "ProgressEvent",
     "ReadRequest",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from dccd.application.jobs import RunError, RunState
+from dccd.application.jobs import HistoryTransport, RunError, RunState
 from dccd.domain.types import DataType, Transport
 from dccd.interfaces.api.models.base import Answer, Request, Text, Time
 from dccd.interfaces.api.models.datasets import DatasetRequest
@@ -15,16 +15,31 @@ from dccd.interfaces.api.models.datasets import DatasetRequest
 class BackfillRequest(DatasetRequest):
     """Fetch ``[start, end)``; `start` may also be ``last`` (go on) or ``origin`` (since listing).
 
+    `transport` is where it comes from: the exchange's API, its public files, or the best of both.
+
     With `derive_from` bars are made from stored trades, and nothing is fetched.
     """
 
     start: Time = "last"
     end: Time | None = None
+    transport: HistoryTransport = Transport.AUTO
     derive_from: Literal["trades"] | None = None
 
 
+class PlanPart(Answer):
+    """What would come from one place, an exchange's API or its files; the size of files is an estimate."""
+
+    transport: Transport
+    ranges: list[tuple[int, int]]
+    requests: int
+    download_bytes: int | None
+
+
 class Plan(Answer):
-    """What a backfill would fetch; rows, bytes and seconds are estimates."""
+    """What a backfill would fetch; rows, bytes and seconds are estimates.
+
+    `transport` is `auto` where it comes from more than one place.
+    """
 
     dataset: str
     start_ms: int
@@ -36,6 +51,7 @@ class Plan(Answer):
     seconds: float
     bottleneck: str
     transport: Transport
+    parts: list[PlanPart]
     already_covered: bool
 
 
