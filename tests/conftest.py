@@ -137,6 +137,17 @@ def spark_python() -> list[str]:
     Spark is always run in a process of its own: it starts a Java machine that does not end with the test.
     """
     needs.require("spark")
-    if importlib.util.find_spec("pyspark"):
+    return _heavy_python("pyspark")
+
+
+@pytest.fixture(scope="session")
+def ccxt_python() -> list[str]:
+    """Return the command of a Python that can import ccxt."""
+    needs.require("ccxt")
+    return _heavy_python("ccxt")
+
+
+def _heavy_python(package: str) -> list[str]:
+    if importlib.util.find_spec(package):
         return [sys.executable]
     return ["uv", "run", "--quiet", "--isolated", "--only-group", "heavy", "python"]

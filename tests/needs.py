@@ -115,10 +115,18 @@ def _mount() -> str | None:
 def _spark() -> str | None:
     if (reason := _java()) is not None:
         return reason
-    # When everything is required, the fixture `spark_python` has uv fetch what the heavy group would hold.
-    if importlib.util.find_spec("pyspark") or (everything_is_required() and shutil.which("uv")):
+    return _heavy("pyspark")
+
+
+def _ccxt() -> str | None:
+    return _heavy("ccxt")
+
+
+def _heavy(package: str) -> str | None:
+    # When everything is required, the fixture `heavy_python` has uv fetch what the heavy group would hold.
+    if importlib.util.find_spec(package) or (everything_is_required() and shutil.which("uv")):
         return None
-    return "no pyspark: uv sync --group heavy"
+    return f"no {package}: uv sync --group heavy"
 
 
 def _strace() -> str | None:
@@ -144,6 +152,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "mount": _mount,
     "reference": _reference,
     "shared": _shared,
+    "ccxt": _ccxt,
     "spark": _spark,
     "strace": _strace,
 }

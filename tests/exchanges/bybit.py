@@ -216,7 +216,8 @@ class BybitStandIn(StandIn):
         if span is None:
             raise Refused(10001, "Invalid period!")
         limit = self._limit(query, 200, 1000)
-        opens = walk.opens(span, *self._range(query, "start", "end"))
+        start_ms, end_ms = self._range(query, "start", "end")
+        opens = walk.opens(span, start_ms, end_ms, last=2 * limit)
         if self.sparse:
             opens = [at_ms for at_ms in opens if walk.values([at_ms], 23)[0]]
         rows = []

@@ -112,6 +112,8 @@ class OkxStandIn(StandIn):
         self._handlers: dict[str, tuple[Callable[[dict[str, str]], Any], int, str, str]] = {
             "public/time": (lambda _: [{"ts": str(self.now_ms)}], 10, "", ""),
             "public/instruments": (self._instruments, 20, "instType instFamily instId", "instType"),
+            "market/candles": (self._candles, 40, "instId after before bar limit", "instId"),
+            "market/trades": (self._trades, 100, "instId limit", "instId"),
             "market/history-candles": (self._candles, 20, "instId after before bar limit", "instId"),
             "market/history-trades": (self._trades, 20, "instId type after before limit", "instId"),
             "market/books": (self._book, 40, "instId sz", "instId"),
@@ -187,7 +189,8 @@ class OkxStandIn(StandIn):
         if span is None:
             raise Refused("51000", "Parameter bar error")
         limit = self._limit(query, 100, 300)
-        opens = walk.opens(span, *self._range(query, "after", "before"))
+        start_ms, end_ms = self._range(query, "after", "before")
+        opens = walk.opens(span, start_ms, end_ms, last=2 * limit)
         if self.sparse:
             opens = [at_ms for at_ms in opens if walk.values([at_ms], 23)[0]]
         rows = []

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from tests.exchanges.binance import BinanceStandIn
+from tests.exchanges.bitfinex import BitfinexStandIn
+from tests.exchanges.bitmex import BitmexStandIn
 from tests.exchanges.bybit import BybitStandIn
 from tests.exchanges.coinbase import CoinbaseStandIn
 from tests.exchanges.engine import StandIn
@@ -11,6 +13,8 @@ from tests.exchanges.okx import OkxStandIn
 
 STAND_INS: dict[str, Callable[[], StandIn]] = {
     "binance": BinanceStandIn,
+    "bitfinex": BitfinexStandIn,
+    "bitmex": BitmexStandIn,
     "bybit": BybitStandIn,
     "coinbase": CoinbaseStandIn,
     "kraken": KrakenStandIn,

@@ -55,9 +55,14 @@ class Walk:
     first_ms: int
     every_ms: int = 100
 
-    def opens(self, span: str, start_ms: int, stop_ms: int) -> list[int]:
-        """Open times of the bars that open from one moment (inclusive) to another, none before the first."""
+    def opens(self, span: str, start_ms: int, stop_ms: int, last: int | None = None) -> list[int]:
+        """Open times of the bars that open from one moment (inclusive) to another, none before the first.
+
+        With `last`, at least so many before the end, and not all of many years.
+        """
         step = Span.parse(span)
+        if last is not None:
+            start_ms = max(start_ms, stop_ms - (last + 1) * (step.nominal_ns // MS_NS) * 31 // 28)
         at_ns = max(step.ceil(start_ms * MS_NS), step.floor(self.first_ms * MS_NS))
         found = []
         while at_ns < stop_ms * MS_NS:
