@@ -336,8 +336,8 @@ async def test_what_is_not_offered_is_refused_by_name(binance: BoundSource) -> N
     for kind, it, span, depth, refusal in refusals:
         with pytest.raises(NoCapability, match=refusal):
             binance.require(kind, Mode.HISTORICAL, it, Span.parse(span) if span else None, depth)
-    with pytest.raises(NoCapability, match="offers no live trades"):
-        binance.require(DataType.TRADES, Mode.LIVE)
+    with pytest.raises(NoCapability, match="offers no live funding"):
+        binance.require(DataType.FUNDING, Mode.LIVE)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dccd.domain.types import DataType, Evidence, Market, Mode, Transport
 from dccd.sources.base import Host, Source, archived
 from dccd.sources.binance import live
 from dccd.sources.binance.archives import ARCHIVE_DOCS, ARCHIVE_SPANS, ARCHIVES, INTEREST_SPANS
-from dccd.sources.binance.common import BUDGETS, HOST, clock_ns, error, host, listing
+from dccd.sources.binance.common import BUDGETS, FUTURES_SPANS, HOST, clock_ns, error, host, listing
 from dccd.sources.binance.histories import (
     BAR_ROWS,
     FUNDING_ROWS,
@@ -27,9 +27,6 @@ _SPOT_DOCS = _DOCS + "binance-spot-api-docs/rest-api/market-data-endpoints"
 _OI_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Open-Interest-Statistics"
 _FUNDING_DOCS = _DOCS + "derivatives/usds-margined-futures/market-data/rest-api/Get-Funding-Rate-History"
 
-_FUTURES_SPANS = (
-    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1mo",
-)  # fmt: skip
 _OI_SPANS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 _FUTURES = (Market.LINEAR, Market.INVERSE)
 _LOOKBACK_S = 30 * 86_400
@@ -65,7 +62,7 @@ BINANCE = Source(
             markets=_ALL,
             rows_max=BAR_ROWS,
             direction="forward",
-            spans={Market.SPOT: ("1s", *_FUTURES_SPANS), **dict.fromkeys(_FUTURES, _FUTURES_SPANS)},
+            spans={Market.SPOT: ("1s", *FUTURES_SPANS), **dict.fromkeys(_FUTURES, FUTURES_SPANS)},
         ),
         _capability(
             DataType.TRADES,

@@ -21,6 +21,11 @@ from dccd.sources.base import Host, Limit, Listing, Request, Response
 HOST = {Market.SPOT: "spot", Market.LINEAR: "linear", Market.INVERSE: "inverse"}
 PREFIX = {Market.SPOT: "/api/v3/", Market.LINEAR: "/fapi/v1/", Market.INVERSE: "/dapi/v1/"}
 
+# Bars of the futures; spot has 1s as well.
+FUTURES_SPANS = (
+    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1mo",
+)  # fmt: skip
+
 
 def host(market: Market, url: str, setting: str) -> Host:
     """The host of a market."""

@@ -46,13 +46,14 @@ def _only_perpetual(target: Target, data_type: DataType, reason: str) -> None:
         raise NoCapability("binance", data_type, Mode.HISTORICAL, reason)
 
 
-def _unit_ns(target: Target) -> int:
+def unit_ns_of(target: Target) -> int:
+    """The unit of times, as they are asked for."""
     return US_NS if target.instrument.market is Market.SPOT else MS_NS
 
 
 def _between(target: Target, start_ns: int, end_ns: int) -> tuple[tuple[str, int], tuple[str, int]]:
     """A half-open range as Binance wants it: both bounds inclusive, in the market's time unit."""
-    unit_ns = _unit_ns(target)
+    unit_ns = unit_ns_of(target)
     return ("startTime", -(-start_ns // unit_ns)), ("endTime", -(-end_ns // unit_ns) - 1)
 
 
@@ -86,7 +87,7 @@ def _first_kline(target: Target) -> Request:
     return _klines(days, start_ns, start_ns + 200 * DAY_NS, 200)
 
 
-class _Bar(msgspec.Struct, array_like=True, gc=False):
+class Bar(msgspec.Struct, array_like=True, gc=False):
     """A list of twelve values; what follows the last field here is left unread."""
 
     ts: int
@@ -102,13 +103,16 @@ class _Bar(msgspec.Struct, array_like=True, gc=False):
     buy_quote: float
 
 
-_bars = msgspec.json.Decoder(list[_Bar], strict=False)
+_bars = msgspec.json.Decoder(list[Bar], strict=False)
 
 
 def _parse_klines(target: Target, response: Response) -> Columns:
+    return bar_columns(target, _bars.decode(response.body))
+
+
+def bar_columns(target: Target, rows: Sequence[Bar]) -> Columns:
     """Inverse bars give contracts where others give base volume, and base where others give quote."""
-    rows = _bars.decode(response.body)
-    unit_ns = _unit_ns(target)
+    unit_ns = unit_ns_of(target)
     volume: Sequence[float] = [row.volume for row in rows]
     buy: Sequence[float] = [row.buy for row in rows]
     quote: Sequence[float | None] = [row.quote for row in rows]
@@ -137,7 +141,9 @@ def _trades(target: Target, *query: tuple[str, object]) -> Request:
     return _request(target, "aggTrades", 4 if target.instrument.market is Market.SPOT else 20, *query)
 
 
-class _Trade(msgspec.Struct, gc=False):
+class Trade(msgspec.Struct, gc=False):
+    """Fills of one order at one price."""
+
     a: int
     p: float
     q: float
@@ -145,13 +151,16 @@ class _Trade(msgspec.Struct, gc=False):
     m: bool
 
 
-_trade_list = msgspec.json.Decoder(list[_Trade], strict=False)
+_trade_list = msgspec.json.Decoder(list[Trade], strict=False)
 
 
 def _parse_trades(target: Target, response: Response) -> Columns:
+    return trade_columns(target, _trade_list.decode(response.body))
+
+
+def trade_columns(target: Target, rows: Sequence[Trade]) -> Columns:
     """Aggregate trades; `m` says that the buyer was the maker, so the taker sold."""
-    rows = _trade_list.decode(response.body)
-    unit_ns = _unit_ns(target)
+    unit_ns = unit_ns_of(target)
     return {
         "ts": [row.T * unit_ns for row in rows],
         "price": [row.p for row in rows],

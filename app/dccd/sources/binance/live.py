@@ -7,16 +7,14 @@ USDⓈ-M tells a stream is in Important-WebSocket-Change-Notice beside its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 import msgspec
 
 from dccd.domain.book import BookUpdate, Level
 from dccd.domain.errors import ExchangeUnavailable
-from dccd.domain.records import Columns
-from dccd.domain.timeutils import MS_NS, US_NS
+from dccd.domain.timeutils import MS_NS
 from dccd.domain.types import DataType, Evidence, Market
 from dccd.sources.base import (
     BookStart,
@@ -37,14 +35,12 @@ from dccd.sources.base import (
     streamed,
     streamed_book,
 )
-from dccd.sources.binance.histories import book_request, worth
+from dccd.sources.binance.common import FUTURES_SPANS
+from dccd.sources.binance.histories import Bar, Trade, bar_columns, book_request, trade_columns, unit_ns_of
 
 _DOCS = "https://developers.binance.com/docs/"
 _SPOT_DOCS = _DOCS + "binance-spot-api-docs/web-socket-streams"
 _LINEAR_DOCS = _DOCS + "derivatives/usds-margined-futures/websocket-market-streams/"
-_FUTURES_SPANS = (
-    "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1mo",
-)  # fmt: skip
 # Levels of the snapshot a book begins with. Deeper ones are told of once they change, so it is deep: those
 # wanted stay known when the best are taken away. The deepest of spot weighs five times as much as this.
 _DEPTHS = {Market.SPOT: (1000, 5000), Market.LINEAR: (1000,), Market.INVERSE: (1000,)}
@@ -66,27 +62,27 @@ class _Told(msgspec.Struct):
     msg: str = ""
 
 
-class _Trade(msgspec.Struct, gc=False):
-    a: int
-    p: float
-    q: float
-    T: int
-    m: bool
+_BAR_FIELDS = {
+    "ts": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "close_ts": "T",
+    "quote": "q", "trades": "n", "buy": "V", "buy_quote": "Q", "closed": "x",
+}  # fmt: skip
 
 
-class _Bar(msgspec.Struct, gc=False):
-    t: int
-    T: int
-    o: float
-    h: float
-    l: float  # noqa: E741
-    c: float
-    v: float
-    q: float
-    n: int
-    V: float
-    Q: float
-    x: bool
+class _Bar(Bar, array_like=False, rename=_BAR_FIELDS):
+    """The same as an object; what is not repeated here would keep its long name."""
+
+    ts: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    close_ts: int
+    quote: float
+    trades: int
+    buy: float
+    buy_quote: float
+    closed: bool
 
 
 class _Kline(msgspec.Struct):
@@ -111,7 +107,7 @@ class _Snapshot(msgspec.Struct):
 
 
 _told = msgspec.json.Decoder(_Told)
-_trade = msgspec.json.Decoder(_Trade, strict=False)
+_trade = msgspec.json.Decoder(Trade, strict=False)
 _kline = msgspec.json.Decoder(_Kline, strict=False)
 _depth = msgspec.json.Decoder(_Depth)
 _snapshot = msgspec.json.Decoder(_Snapshot)
@@ -120,8 +116,8 @@ _snapshot = msgspec.json.Decoder(_Snapshot)
 class _Dialect:
     """Streams are asked for many at a time, and accepted or refused together, by the message's number."""
 
-    def __init__(self, unit_ns: int, targets: Mapping[Channel, Target]) -> None:
-        self._unit_ns, self._targets = unit_ns, targets
+    def __init__(self, targets: Mapping[Channel, Target]) -> None:
+        self._targets = targets
         self._asked: dict[int, Sequence[Channel]] = {}
         self._numbers = count(1)
 
@@ -147,14 +143,10 @@ class _Dialect:
         if told.stream == "!serverShutdown":
             raise ExchangeUnavailable("Binance is about to end the connection, as it shuts a server down.")
         channel = _channel(told.stream)
-        match channel.name:
-            case "aggTrade":
-                return [Rows(channel, self._of_trade(_trade.decode(told.data)))]
-            case "kline":
-                return [self._of_bar(channel, _kline.decode(told.data).k)]
-            case "depth":
-                return [Change(channel, self._of_book(_depth.decode(told.data)))]
-        return [Unknown(channel.name)]
+        target, reader = self._targets.get(channel), _READERS.get(channel.name)
+        if target is None or reader is None:
+            return [Unknown(channel.name or told.stream)]
+        return [reader(channel, target, told.data)]
 
     def _answer(self, told: _Told) -> Sequence[Message]:
         words = told.error.msg if told.error else told.msg
@@ -163,54 +155,36 @@ class _Dialect:
         asked = self._asked.pop(told.id)
         return [Refused(channel, words) if words else Subscribed(channel) for channel in asked]
 
-    def _of_trade(self, trade: _Trade) -> Columns:
-        """An aggregate trade; `m` says that the buyer was the maker, so the taker sold."""
-        return {
-            "ts": [trade.T * self._unit_ns],
-            "price": [trade.p],
-            "amount": [trade.q],
-            "side": ["sell" if trade.m else "buy"],
-            "tid_num": [trade.a],
-        }
 
-    def _of_bar(self, channel: Channel, bar: _Bar) -> Message:
-        """A state of a bar, the last one once `x` says so."""
-        volume, quote, buy, buy_quote = [bar.v], [bar.q], [bar.V], [bar.Q]
-        target = self._targets.get(channel)
-        if target is None:
-            return Unknown("kline of another symbol")
-        columns: Columns = {
-            "ts": [bar.t * self._unit_ns],
-            "open": [bar.o],
-            "high": [bar.h],
-            "low": [bar.l],
-            "close": [bar.c],
-            "volume": volume,
-            "quote_volume": quote,
-            "trades": [bar.n],
-            "taker_buy_volume": buy,
-            "taker_buy_quote_volume": buy_quote,
-        }
-        if target.instrument.market is Market.INVERSE:
-            # Contracts where others give base, and base where others give quote.
-            columns = {
-                **columns,
-                "volume": quote,
-                "quote_volume": worth(target, volume),
-                "taker_buy_volume": buy_quote,
-                "taker_buy_quote_volume": worth(target, buy),
-            }
-        return Rows(channel, columns, open_from_ns=(bar.T + 1 if bar.x else bar.t) * self._unit_ns)
+def _of_trade(channel: Channel, target: Target, data: msgspec.Raw) -> Message:
+    return Rows(channel, trade_columns(target, [_trade.decode(data)]))
 
-    def _of_book(self, book: _Depth) -> BookUpdate:
-        """Spot numbers every change without a hole; the futures tell the last of the message before."""
-        return BookUpdate(
-            bids=book.b,
-            asks=book.a,
-            ts_ns=(book.E if book.T is None else book.T) * self._unit_ns,
-            seq=book.u,
-            follows=book.U - 1 if book.pu is None else book.pu,
-        )
+
+def _of_bar(channel: Channel, target: Target, data: msgspec.Raw) -> Message:
+    """A state of a bar, the last one once it says so."""
+    bar = _kline.decode(data).k
+    open_from = bar.close_ts + 1 if bar.closed else bar.ts
+    return Rows(channel, bar_columns(target, [bar]), open_from_ns=open_from * unit_ns_of(target))
+
+
+def _of_book(channel: Channel, target: Target, data: msgspec.Raw) -> Message:
+    """Spot numbers every change without a hole; the futures tell the last of the message before."""
+    book = _depth.decode(data)
+    update = BookUpdate(
+        bids=book.b,
+        asks=book.a,
+        ts_ns=(book.E if book.T is None else book.T) * unit_ns_of(target),
+        seq=book.u,
+        follows=book.U - 1 if book.pu is None else book.pu,
+    )
+    return Change(channel, update)
+
+
+_READERS: Mapping[str, Callable[[Channel, Target, msgspec.Raw], Message]] = {
+    "aggTrade": _of_trade,
+    "kline": _of_bar,
+    "depth": _of_book,
+}
 
 
 def _stream(channel: Channel) -> str:
@@ -231,19 +205,17 @@ def _feed(market: Market, path: str) -> Feed:
     return Feed(
         host=f"{market} live",
         path=path,
-        dialect=partial(_Dialect, US_NS if spot else MS_NS),
+        dialect=_Dialect,
         channels_max=1024 if spot else 200,
         messages_per_s=4 if spot else 8,
     )
 
 
-_SPOT = _feed(Market.SPOT, "/stream?timeUnit=MICROSECOND")
-_INVERSE = _feed(Market.INVERSE, "/stream")
 # USDⓈ-M tells each kind on a path of its own: on another one it accepts a subscription and stays mute.
 _MARKET = {
-    Market.SPOT: _SPOT,
+    Market.SPOT: _feed(Market.SPOT, "/stream?timeUnit=MICROSECOND"),
     Market.LINEAR: _feed(Market.LINEAR, "/market/stream"),
-    Market.INVERSE: _INVERSE,
+    Market.INVERSE: _feed(Market.INVERSE, "/stream"),
 }
 _PUBLIC = {**_MARKET, Market.LINEAR: _feed(Market.LINEAR, "/public/stream")}
 
@@ -282,21 +254,21 @@ HOSTS = {
     "inverse live": Host("wss://dstream.binance.com", "delivery_live_url"),
 }
 _FUTURES = (Market.LINEAR, Market.INVERSE)
-_RECORDED = Evidence.RECORDED
+_RECORDED = Evidence.RECORDED  # messages; the paths of USDⓈ-M and microseconds are newer than the recordings
 CAPABILITIES = (
     streamed(DataType.TRADES, _SPOT_DOCS + "#aggregate-trade-streams", Market, evidence=_RECORDED),
     streamed(
         DataType.OHLC,
         _SPOT_DOCS + "#klinecandlestick-streams-for-utc",
         (Market.SPOT,),
-        spans=("1s", *_FUTURES_SPANS),
+        spans=("1s", *FUTURES_SPANS),
         evidence=_RECORDED,
     ),
     streamed(
         DataType.OHLC,
         _LINEAR_DOCS + "Kline-Candlestick-Streams",
         _FUTURES,
-        spans=_FUTURES_SPANS,
+        spans=FUTURES_SPANS,
         evidence=_RECORDED,
     ),
     *streamed_book(
