@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dccd.application import service_factory
 from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MS_NS, US_NS, iso, parse_time
+from dccd.domain.types import Evidence
+from dccd.sources.binance import BINANCE
 from dccd.storage.store import Store
 from tests.e2e.command_line import HOURLY, NOW_MS, Dccd
 from tests.exchanges.binance import BinanceStandIn
@@ -164,6 +169,32 @@ def test_what_a_check_finds_a_repair_puts_right(
     assert dccd("check", "all", "--windows", "3", "--seed", "5", "--json") == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert (result["passed"], result["seed"], result["equal"]) == (True, 5, 480)
+
+
+def test_what_is_from_documentation_only_is_confirmed_by_a_check(
+    dccd: Dccd, capsys: Printed, monkeypatch: pytest.MonkeyPatch, places: list[str]
+) -> None:
+    documented = tuple(
+        item.model_copy(update={"evidence": Evidence.DOCUMENTED}) for item in BINANCE.capabilities
+    )
+    monkeypatch.setattr(service_factory, "SOURCES", (replace(BINANCE, capabilities=documented),))
+    assert dccd("capabilities") == 0
+    before = capsys.readouterr().out
+    assert "not yet checked against real data" in before
+    assert "confirmed here" not in before
+    assert not Path(places[3]).exists()  # looking makes no folder
+
+    fetched(dccd, "2024-02-01", "2024-02-21")
+    assert dccd("check", *HOURLY) == 0
+    assert "confirmed here now" in capsys.readouterr().out
+    assert dccd("capabilities", "binance") == 0
+    bars, *others = [line for line in capsys.readouterr().out.splitlines() if line.startswith("binance")]
+    assert re.search(r"documentation only, spot confirmed here on 20\d\d-\d\d-\d\d", bars)
+    assert "confirmed" not in "".join(others)
+    assert dccd("capabilities", "--json") == 0
+    ((check,),) = (exchange["confirmed"] for exchange in json.loads(capsys.readouterr().out))
+    assert (check["data_type"], check["market"], check["rows"]) == ("ohlc", "spot", 480)
+    assert dccd("capabilities", "binanse") == 2
 
 
 def test_bars_are_made_from_trades_and_audited(dccd: Dccd, capsys: Printed, exchange: BinanceStandIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
 from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import HOUR_NS, parse_time
+from dccd.domain.types import Evidence
 
 pytest.importorskip("playwright", reason="needs Playwright: uv sync")
 from playwright.async_api import Page, Route, expect
@@ -222,6 +224,35 @@ async def test_a_check_and_its_result(window: Window) -> None:
     async with page.expect_download() as waiting:
         await page.get_by_role("button", name="Download certificate").click()
     assert json.loads(content(await (await waiting.value).path()))["rows"] == ROWS
+    assert window.complaints == []
+
+
+async def test_what_is_from_documentation_only_says_so_until_a_check_has_passed(window: Window) -> None:
+    bound = window.service.registry.get("binance")
+    documented = tuple(
+        item.model_copy(update={"evidence": Evidence.DOCUMENTED}) for item in bound.source.capabilities
+    )
+    bound.source = replace(bound.source, capabilities=documented)
+    bound.capabilities = documented
+    await store_may(window)
+    page = await window.open()
+    unchecked = page.get_by_text("From documentation only, not yet checked against real data")
+    await expect(unchecked).to_be_visible()
+    assert await overflow(page) == []
+
+    await page.keyboard.press("Control+2")
+    await page.get_by_role("gridcell", name="BTC/USDT").click()
+    await more(page, "Check against the exchange")
+    await expect(page.get_by_text("there is no difference")).to_be_visible()
+    await page.keyboard.press("Control+1")
+    confirmed = page.get_by_text("From documentation, confirmed here on 20")
+    await expect(confirmed).to_be_visible()
+    await page.get_by_label("Data", exact=True).select_option("trades")
+    await expect(unchecked).to_be_visible()
+    await page.get_by_label("Data", exact=True).select_option("ohlc")
+    await expect(confirmed).to_be_visible()
+    await page.get_by_label("Market").select_option("linear")
+    await expect(unchecked).to_be_visible()
     assert window.complaints == []
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dccd.application.jobs import JobParams, JobSpec, JobTarget
 from dccd.application.operations.audit import AuditParams, audit, auditable
-from dccd.application.operations.check import WINDOWS_DEFAULT, CheckParams, check, checkable
+from dccd.application.operations.check import WINDOWS_DEFAULT, CheckParams, CheckResult, check, checkable
 from dccd.application.operations.derive import trades_of
 from dccd.application.operations.recorded import Told, new_work_run
 from dccd.application.operations.verify import VerifyParams, verify
 from dccd.application.scheduler import Submission
 from dccd.domain.coverage import Interval
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import NoCapability, UsageError
+from dccd.domain.errors import NoCapability, StorageError, UsageError
 from dccd.domain.types import DataType, Mode
+from dccd.storage.confirmed import Confirmation, Confirmations
 from dccd.storage.info import Gap
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Mending:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._noting = asyncio.Lock()
 
     async def fill_gaps(self, dataset: DatasetId) -> Submission:
         """Fetch exactly the gaps of a dataset; bars that the exchange has not are made from stored trades.
@@ -115,7 +118,7 @@ class Mending:
         params = CheckParams(windows=windows, seed=randbits(32) if seed is None else seed)
 
         async def work(told: Told) -> dict[str, Any]:
-            return await check(
+            found = await check(
                 dataset,
                 params,
                 registry=self._service.registry,
@@ -123,9 +126,35 @@ class Mending:
                 told=told,
                 events=self._service.events,
             )
+            await self._note(dataset, CheckResult.model_validate(found), told)
+            return found
 
         run = new_work_run("check", params, dataset)
         return await self._service.scheduler.submit_work(run, work, slot=dataset.exchange)
+
+    async def confirmed(self) -> list[Confirmation]:
+        """What checks on this data folder have confirmed."""
+        return await asyncio.to_thread(Confirmations(self._service.data_path).read)
+
+    async def _note(self, dataset: DatasetId, found: CheckResult, told: Told) -> None:
+        """Keep what a check found of its kind of rows; one that compared nothing says nothing."""
+        if not found.rows:
+            return
+        made = Confirmation(
+            exchange=dataset.exchange,
+            data_type=dataset.data_type,
+            market=found.market,
+            transport=found.transport,
+            dataset=str(dataset),
+            checked_ns=time.time_ns(),
+            rows=found.equal,
+        )
+        try:
+            async with self._noting:
+                confirmations = Confirmations(self._service.data_path)
+                await asyncio.to_thread(confirmations.note, made, passed=found.passed)
+        except StorageError as error:  # the check itself stands
+            told.log(str(error), "warning")
 
     async def audit(
         self, bars: DatasetId, start_ns: int | None = None, end_ns: int | None = None

@@ -112,6 +112,16 @@ export interface ColumnItem {
   type: Kind;
 }
 
+/** A check on this data folder found rows of this kind to be the same at the exchange. */
+export interface Confirmed {
+  data_type: DataType;
+  market: Market;
+  transport: Transport;
+  dataset: string;
+  checked_ms: number;
+  rows: number;
+}
+
 /** What a row is. Each has its columns in :mod:`dccd.domain.records`. */
 export type DataType =
   "ohlc" | "trades" | "orderbook" | "book_updates" | "funding" | "open_interest";
@@ -218,11 +228,12 @@ export interface DownloadQuery {
 /** What a capability's correctness rests on. */
 export type Evidence = "recorded" | "documented" | "confirmed";
 
-/** A source and what it declares. */
+/** A source, what it declares, and what of that checks on this data folder have confirmed. */
 export interface Exchange {
   id: string;
   name: string;
   capabilities: Capability[];
+  confirmed: Confirmed[];
 }
 
 /** All sources. */

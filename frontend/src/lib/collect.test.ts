@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import type { Capability, Exchange, Market } from "../api/types";
 import {
+  basisOf,
   change,
   dataTypesOf,
   depthsOf,
@@ -40,6 +41,7 @@ const EVERYWHERE: Market[] = ["spot", "linear"];
 const BIG: Exchange = {
   id: "big",
   name: "Big",
+  confirmed: [],
   capabilities: [
     capability({
       data_type: "ohlc",
@@ -61,6 +63,7 @@ const BIG: Exchange = {
 const SMALL: Exchange = {
   id: "small",
   name: "Small",
+  confirmed: [],
   capabilities: [capability({ data_type: "trades", markets: ["spot"] })],
 };
 
@@ -91,6 +94,40 @@ describe("what is offered", () => {
   test("a snapshot has no range", () => {
     expect(hasRange("orderbook")).toBe(false);
     expect(hasRange("trades")).toBe(true);
+  });
+});
+
+describe("what the choice rests on", () => {
+  const documented: Exchange = {
+    ...BIG,
+    capabilities: BIG.capabilities.map((it) => ({ ...it, evidence: "documented" })),
+  };
+  const check = {
+    data_type: "ohlc",
+    market: "spot",
+    transport: "rest",
+    dataset: "",
+    rows: 1,
+  } as const;
+
+  test("recorded answers need no word", () => {
+    expect(basisOf(BIG, "spot", "ohlc")).toEqual({ documentedOnly: false, confirmed_ms: null });
+  });
+
+  test("documentation alone, until a check of this market and data has passed", () => {
+    const confirmed = [{ ...check, checked_ms: 5 }];
+    const seen: Exchange = { ...documented, confirmed };
+    expect(basisOf(documented, "spot", "ohlc")).toEqual({
+      documentedOnly: true,
+      confirmed_ms: null,
+    });
+    expect(basisOf(seen, "spot", "ohlc").confirmed_ms).toBe(5);
+    expect(basisOf(seen, "linear", "ohlc").confirmed_ms).toBeNull();
+    expect(basisOf(seen, "spot", "orderbook").confirmed_ms).toBeNull();
+  });
+
+  test("what only streams has no past to be doubted", () => {
+    expect(basisOf(documented, "inverse", "trades").documentedOnly).toBe(false);
   });
 });
 

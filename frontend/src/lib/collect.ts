@@ -95,6 +95,22 @@ export function lookbackOf(exchange: Exchange, market: Market, type: DataType): 
   return Math.max(...found.map((it) => it.lookback_s ?? 0));
 }
 
+export interface Basis {
+  documentedOnly: boolean;
+  /** When a check on this data folder last found no difference; null when none has. */
+  confirmed_ms: number | null;
+}
+
+/** What the form's choice rests on: somebody's recorded answers, or the exchange's documentation alone. */
+export function basisOf(exchange: Exchange, market: Market, type: DataType): Basis {
+  const found = offers(exchange, market, type);
+  const checks = exchange.confirmed.filter((it) => it.market === market && it.data_type === type);
+  return {
+    documentedOnly: found.length > 0 && found.every((it) => it.evidence === "documented"),
+    confirmed_ms: checks.length > 0 ? Math.max(...checks.map((it) => it.checked_ms)) : null,
+  };
+}
+
 /** A snapshot is of now: it has no range. */
 export function hasRange(type: DataType): boolean {
   return type !== "orderbook";

@@ -62,7 +62,7 @@ class Live {
         this.phase = "signed-out";
         return;
       }
-      this.exchanges = await api.exchanges();
+      await this.#refreshExchanges();
       await this.#refresh();
       this.phase = "ready";
     } catch (thrown) {
@@ -115,6 +115,10 @@ class Live {
 
   async refreshInventory(): Promise<void> {
     this.datasets = await api.inventory();
+  }
+
+  async #refreshExchanges(): Promise<void> {
+    this.exchanges = await api.exchanges();
   }
 
   async olderRuns(): Promise<void> {
@@ -182,6 +186,8 @@ class Live {
     if (!isActive(run)) {
       this.#inventorySoon();
       void this.#guard(this.refreshHealth());
+      // What rested on documentation alone may be confirmed now, or no longer.
+      if (run.operation === "check") void this.#guard(this.#refreshExchanges());
     }
   }
 

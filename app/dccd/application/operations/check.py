@@ -27,7 +27,7 @@ from dccd.domain.gaps import GapCause
 from dccd.domain.instrument import Instrument
 from dccd.domain.records import Columns
 from dccd.domain.timeutils import HOUR_NS, MAX_NS, MS_NS, US_NS, iso
-from dccd.domain.types import DataType, Evidence, Mode
+from dccd.domain.types import DataType, Evidence, Market, Mode, Transport
 from dccd.storage.store import Store
 
 WINDOWS_DEFAULT, WINDOWS_MAX = 10, 1_000
@@ -81,6 +81,8 @@ class CheckResult(BaseModel):
     evidence : Evidence
         What the capability's correctness rests on. One that rests on the exchange's documentation alone is
         to be believed once a check has passed.
+    market, transport
+        Where, and how, it was fetched again.
     passed : bool
         Whether there were rows to compare, and no difference.
     """
@@ -99,6 +101,8 @@ class CheckResult(BaseModel):
     differences: list[Difference] = []
     doubted: list[Stretch] = []
     evidence: Evidence
+    market: Market
+    transport: Transport
     passed: bool = False
 
 
@@ -156,7 +160,13 @@ class _Check:
         self._dataset, self._params, self._instrument = dataset, params, instrument
         self._source, self._store, self._told, self._events = source, store, told, events
         capability = source.require(dataset.data_type, Mode.HISTORICAL, instrument, dataset.span)
-        self._result = CheckResult(dataset=str(dataset), seed=params.seed, evidence=capability.evidence)
+        self._result = CheckResult(
+            dataset=str(dataset),
+            seed=params.seed,
+            evidence=capability.evidence,
+            market=instrument.market,
+            transport=Transport.REST,  # whatever way the stored rows came
+        )
 
     async def run(self) -> dict[str, Any]:
         result, info = self._result, await asyncio.to_thread(self._store.info, self._dataset)

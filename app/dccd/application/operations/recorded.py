@@ -60,6 +60,7 @@ class Told:
 
     async def settle(self) -> None:
         """Wait until all that was said is told."""
+        await asyncio.sleep(0)  # lines of the log that were handed to the loop by now
         await asyncio.gather(*(asyncio.wrap_future(telling) for telling in list(self._telling)))
 
 

@@ -17,6 +17,8 @@ from dccd.domain.timeutils import MS_NS
 from dccd.interfaces.api import models
 
 if TYPE_CHECKING:
+    from dccd.sources.base import Source
+    from dccd.storage.confirmed import Confirmation
     from dccd.storage.footer import FileInfo
     from dccd.storage.info import DatasetInfo, Gap
     from dccd.storage.recovery import RecoveryProgress
@@ -49,6 +51,27 @@ def shown(intervals: IntervalSet, most: int = INTERVALS_MAX) -> list[tuple[int, 
     starts = [0, *sorted(gaps[: most - 1])]
     ends = [*(i - 1 for i in starts[1:]), len(found) - 1]
     return [(found[i][0], found[j][1]) for i, j in zip(starts, ends, strict=True)]
+
+
+def exchange(source: Source, confirmed: Sequence[Confirmation]) -> models.Exchange:
+    """What an exchange offers, and what of it was confirmed."""
+    return models.Exchange(
+        id=source.id,
+        name=source.name,
+        capabilities=list(source.capabilities),
+        confirmed=[
+            models.Confirmed(
+                data_type=item.data_type,
+                market=item.market,
+                transport=item.transport,
+                dataset=item.dataset,
+                checked_ms=to_ms(item.checked_ns),
+                rows=item.rows,
+            )
+            for item in confirmed
+            if item.exchange == source.id
+        ],
+    )
 
 
 def instrument(item: Instrument) -> models.InstrumentItem:

@@ -13,13 +13,9 @@ from dccd.interfaces.api.endpoint import endpoint
 async def exchanges(context: Context) -> models.Exchanges:
     """All exchanges with their capabilities; what is not declared is not offered."""
     registry = context.service.registry
-    sources = [registry.get(name) for name in registry.ids()]
-    return models.Exchanges(
-        exchanges=[
-            models.Exchange(id=source.id, name=source.name, capabilities=list(source.capabilities))
-            for source in sources
-        ]
-    )
+    sources = [registry.get(name).source for name in registry.ids()]
+    confirmed = await context.service.mending.confirmed()
+    return models.Exchanges(exchanges=[convert.exchange(source, confirmed) for source in sources])
 
 
 @endpoint("GET", "/api/instruments")

@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from dccd.domain.errors import UsageError
+from dccd.domain.types import Evidence
 from dccd.interfaces.cli.connection import connect, dataset_of, require_data
 from dccd.interfaces.cli.output import count, mending, print_json, print_table, time_ms
 from dccd.interfaces.cli.progress import RunProgress
@@ -89,6 +90,8 @@ def _say_check(outcome: dict[str, Any]) -> int:
     )
     for reason in dict.fromkeys(skipped["why"] for skipped in result["skipped"]):
         print(f"  left out: {reason}")
+    if result["passed"] and result["evidence"] == Evidence.DOCUMENTED:
+        print("  what was known from documentation only is confirmed here now, see: dccd capabilities")
     if result["unconfirmed"]:
         print(f"  {count(result['unconfirmed'], 'row')} differed once and not when they were fetched again")
     _print_differences(

@@ -23,6 +23,7 @@ _COMMANDS = {
     "backfill": "backfill:backfill",
     "read": "data:read",
     "inventory": "data:inventory",
+    "capabilities": "capabilities:capabilities",
     "gaps": "gaps:gaps",
     "repair": "gaps:repair",
     "check": "check:check",

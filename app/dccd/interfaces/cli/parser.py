@@ -84,6 +84,10 @@ def build_parser() -> argparse.ArgumentParser:
     inventory = command("inventory", "List what is stored.")
     inventory.add_argument("--json", action="store_true", help="as JSON")
 
+    capabilities = command("capabilities", "List what the exchanges offer, and what that is known from.")
+    capabilities.add_argument("exchange", metavar="EXCHANGE", nargs="?", help="only this one")
+    capabilities.add_argument("--json", action="store_true", help="as JSON")
+
     _mending_commands(command)
 
     export = command("export", "Write stored rows to files in a folder.")

@@ -273,6 +273,10 @@ class Client(Connection):
         body = _request(exchange, symbol, data_type, span=span, depth=depth)
         return str((await self.call("POST", "/api/find", json=body))["dataset"])
 
+    async def capabilities(self) -> list[Json]:
+        """What each exchange offers, what that is known from, and what checks here have confirmed of it."""
+        return list((await self.call("GET", "/api/capabilities"))["exchanges"])
+
     async def inventory(self) -> list[Json]:
         """Every dataset: rows, size, time range, coverage, gaps; once the data folder is recovered.
 

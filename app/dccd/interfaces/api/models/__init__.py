@@ -29,6 +29,7 @@ from dccd.interfaces.api.models.datasets import (
 )
 from dccd.interfaces.api.models.events import InventoryEvent, LogEvent, ProgressEvent, ResetEvent, StatusEvent
 from dccd.interfaces.api.models.exchanges import (
+    Confirmed,
     Exchange,
     Exchanges,
     InstrumentItem,
@@ -92,6 +93,7 @@ __all__ = [
     "ChartQuery",
     "CheckRequest",
     "ColumnItem",
+    "Confirmed",
     "Dataset",
     "DatasetDetail",
     "DatasetFile",

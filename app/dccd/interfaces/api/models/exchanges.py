@@ -7,16 +7,28 @@ from typing import Annotated
 from pydantic import Field
 
 from dccd.domain.capability import Capability
-from dccd.domain.types import InstrumentType, Market
+from dccd.domain.types import DataType, InstrumentType, Market, Transport
 from dccd.interfaces.api.models.base import Answer, Request, Text
 
 
+class Confirmed(Answer):
+    """A check on this data folder found rows of this kind to be the same at the exchange."""
+
+    data_type: DataType
+    market: Market
+    transport: Transport
+    dataset: str
+    checked_ms: int
+    rows: int
+
+
 class Exchange(Answer):
-    """A source and what it declares."""
+    """A source, what it declares, and what of that checks on this data folder have confirmed."""
 
     id: str
     name: str
     capabilities: list[Capability]
+    confirmed: list[Confirmed]
 
 
 class Exchanges(Answer):
