@@ -48,6 +48,8 @@ RESULT: dict[str, Any] = {
     "windows": [],
     "skipped": [],
     "unconfirmed": 0,
+    "evidence": "recorded",
+    "passed": True,
     "doubted": [],
     "datasets": [],
     "not_taken": [],
