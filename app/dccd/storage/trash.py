@@ -6,6 +6,7 @@ Files are renamed within the volume, one by one; the deletion holds from when it
 
 from __future__ import annotations
 
+import errno
 import logging
 import uuid
 from contextlib import suppress
@@ -13,14 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
+from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, DatasetBusy, StorageError, UnknownTrash
+from dccd.domain.gaps import GapCause
 from dccd.domain.timeutils import ns_datetime
 from dccd.storage.catalog import Catalog
 from dccd.storage.clock import Clock
 from dccd.storage.coverage_db import CoverageDb, What
 from dccd.storage.file_faults import FileFaults
-from dccd.storage.footer import read_info
+from dccd.storage.footer import FileInfo, read_info
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.layout import Layout
 from dccd.storage.period_file import read_file_info
@@ -108,6 +111,7 @@ class Trash:
                     continue
                 entry = found.manifest.entry
                 with self._turns.turn(entry.dataset), in_words(f"restoring {entry.dataset}"):
+                    self._doubt_replacements(found.manifest)
                     if found.state is State.DELETED:
                         enter(self._fs, found.folder, State.DELETED, State.UNFINISHED)
                     self._put_back(found.manifest, found.folder)
@@ -216,6 +220,40 @@ class Trash:
         self._coverage.remove(dataset, What.LOST, self._catalog.covered(dataset))
         leave(self._fs, folder, State.UNFINISHED)
 
+    def _doubt_replacements(self, manifest: Manifest) -> None:
+        """Have what later deletions hold as replaced, of periods that are put back now, be doubted there.
+
+        The rows of these are older than that. Once they stand in a file with younger ones, nothing tells them apart
+        any more, and they would not be replaced when the later deletion is put back as well.
+        """
+        dataset = manifest.entry.dataset
+        for found in self._look():
+            later = found.manifest
+            if later is None or later.entry.dataset != dataset or found.state is not State.DELETED:
+                continue
+            replaced = IntervalSet()
+            for name in manifest.hashes.keys() & later.hashes.keys():
+                with suppress(CorruptFile, FileNotFoundError):  # which is told once it is put back
+                    info = self._footer(dataset, found.folder, name)
+                    replaced |= IntervalSet(
+                        item
+                        for epoch, intervals in info.footer.replaced
+                        if epoch > manifest.epoch
+                        for item in intervals
+                    )
+            if replaced:
+                doubt = Record(What.DOUBTED, GapCause.DIFFERS.value, replaced)
+                records = (*(each for each in later.records if each != doubt), doubt)
+                write_manifest(self._fs, found.folder, replace(later, records=records), State.DELETED)
+
+    def _footer(self, dataset: DatasetId, folder: Path, name: str) -> FileInfo:
+        """What a file in the trash says of itself."""
+        entry = self._fs.stat(folder / name)
+        if entry is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file", str(folder / name))
+        with self._fs.source(folder / name) as source:
+            return read_info(source, f"{dataset.folder}/{name}", entry)
+
     def _take_in(self, dataset: DatasetId, name: str) -> None:
         path = f"{dataset.folder}/{name}"
         try:
@@ -229,12 +267,9 @@ class Trash:
 
     def _merge(self, dataset: DatasetId, folder: Path, name: str) -> None:
         """Of a period that has a file again, the one becomes part of the other."""
-        entry = self._fs.stat(folder / name)
-        assert entry is not None, "it was in the folder a moment ago"
         relative = (folder / name).relative_to(self._layout.data_path).as_posix()
         try:
-            with self._fs.source(folder / name) as source:
-                info = read_info(source, f"{dataset.folder}/{name}", entry)
+            info = self._footer(dataset, folder, name)
             self._publisher.absorb(replace(info, path=relative))
         except CorruptFile as error:
             self._quarantine.move(folder / name, str(error))

@@ -164,17 +164,18 @@ def look(fs: FileSystem, layout: Layout) -> list[Found]:
     ]
 
 
-def write_manifest(fs: FileSystem, folder: Path, manifest: Manifest) -> None:
-    """Make the entry's folder with an unfinished manifest in it, durable."""
+def write_manifest(fs: FileSystem, folder: Path, manifest: Manifest, state: State = State.UNFINISHED) -> None:
+    """Write an entry's manifest, durably, in the place of the one that it has; makes the folder."""
     fs.make_folder(folder)
     part = folder / PART
+    fs.remove(part)
     file = fs.create(part)
     try:
         file.append(manifest.encode())
         file.sync()
     finally:
         file.close()
-    fs.replace(part, _path(folder, State.UNFINISHED))
+    fs.replace(part, _path(folder, state))
     fs.sync_folder(folder)
 
 

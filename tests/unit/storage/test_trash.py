@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -344,3 +345,40 @@ def test_of_two_deletions_restored_in_turn_no_row_is_lost(data_path: Path, clock
         for entry in (first, second):  # the older one lies in place when the newer comes
             store.keeping.restore(entry.id)
         assert opens(store)[:5] == [201.0, 202.0, 902.0, 204.0, 205.0]
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))])
+@pytest.mark.parametrize("between", [True, False], ids=["more fetched between", "at once"])
+def test_deletions_restored_in_any_order_leave_no_stale_row_that_is_believed(
+    data_path: Path, clock: Clock, order: tuple[int, ...], between: bool
+) -> None:
+    with closing(Store.open(data_path, clock=clock)) as store:
+        fill(store, BARS, 0, 10, 900.0)
+        entries = [store.keeping.delete(BARS)]
+        fill(store, BARS, 0, 4, 900.0)
+        answer_doubt(store, 0, 4, 201.0)  # less than what it takes the place of
+        entries.append(store.keeping.delete(BARS))
+        fill(store, BARS, 5, 8, 900.0)
+        answer_doubt(store, 5, 8, 301.0)
+        entries.append(store.keeping.delete(BARS))
+        for number, place in enumerate(order):
+            store.keeping.restore(entries[place].id)
+            if between:
+                fill(store, BARS, 20 + number, 21 + number)
+        right = [201.0, 202.0, 203.0, 204.0, 904.0, 306.0, 307.0, 308.0, 908.0, 909.0]
+        believed = store.coverage(BARS).covered
+        wrong = [
+            minute
+            for minute, (found, due) in enumerate(zip(opens(store), right, strict=False))
+            if found != due and FEB + minute * MINUTE_NS in believed
+        ]
+        assert wrong == []
+        assert len(opens(store)) == (13 if between else 10), "a row is lost"
+        assert {gap.cause for gap in store.gaps(BARS)} <= {GapCause.DIFFERS.value}
+        if order == (2, 1, 0):
+            assert opens(store)[:10] == right
+            assert not store.doubted(BARS), "restored in turn, each is as new as its epoch"
+        for first, last, value in ((0, 4, 201.0), (5, 8, 301.0)):
+            fill(store, BARS, first, last, value)  # what a repair does
+        assert opens(store)[:10] == right
+        assert store.gaps(BARS) == []
