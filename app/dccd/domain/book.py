@@ -183,10 +183,11 @@ class BookSync:
         """Apply a change; False when the book holds it already."""
         last, follows, seq = self._seq, update.follows, update.seq
         if last is not None and follows is not None and follows != last:
-            # A number may start anew, but only right after the last: so that is looked at first.
-            if seq is not None and seq <= last:
+            # A number may start anew, but only right after the last: so that is looked at first. Only a
+            # snapshot that was asked for meets changes that it holds already.
+            if self._joins and seq is not None and seq <= last:
                 return False
-            if follows > last:
+            if follows > last or not self._joins:
                 raise BrokenBook(f"Changes of the book are missing between {last} and {follows}.")
         self.book.apply(update)
         if seq is not None:

@@ -97,10 +97,19 @@ def test_a_missing_message() -> None:
 
 
 def test_messages_that_the_book_holds_already_are_left_out() -> None:
-    sync = BookSync()
+    sync = BookSync(joins=True)
     sync.take(snapshot(9))
     assert sync.take(update(9, 8, ("1", "1"))) == []
     assert len(sync.book) == 0
+
+
+@pytest.mark.parametrize(("seq", "follows"), [(9, 8), (5, 3), (12, 8)])
+def test_where_snapshots_come_by_themselves_each_change_follows_the_last(seq: int, follows: int) -> None:
+    """Numbers that began anew, unnoticed, would else be taken for old ones, or for known ones in part."""
+    sync = BookSync()
+    sync.take(snapshot(9))
+    with pytest.raises(BrokenBook, match=f"missing between 9 and {follows}"):
+        sync.take(update(seq, follows))
 
 
 def test_numbers_may_start_anew_right_after_the_last() -> None:
