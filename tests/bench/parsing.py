@@ -1,7 +1,7 @@
 """How fast each exchange's answers are read, on one core: ``python -m tests.bench.parsing``.
 
-A stand-in's largest answer of each kind is taken once, over HTTP, and then read again and again, from its bytes
-to columns. Prints rows a second of processor time, the best of several stretches.
+A stand-in's largest answer of each kind is taken once, over HTTP, and then read again and again: from its
+bytes to columns. Prints rows a second of processor time, the best of several stretches.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def longest_answer(source: Source, kind: DataType) -> tuple[Target, Respon
     async with STAND_INS[source.id]() as stand_in:
         urls = {host.setting: stand_in.url for host in source.hosts.values()}
         bound = BoundSource(source, urls=urls)
-        bound._http.__class__ = Recording  # noqa: SLF001 (nothing else of it changes)
+        bound._http.__class__ = Recording
         listed = await bound.instruments()
         it = next(each for each in listed if str(each.symbol) in SYMBOLS and each.active)
         span = Span.parse("1m") if kind is DataType.OHLC else None
