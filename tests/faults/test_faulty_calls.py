@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from contextlib import closing
 from functools import partial
@@ -11,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from dccd.domain.dataset import DatasetId
-from dccd.domain.errors import CorruptFile, StorageError, UnknownDataset
+from dccd.domain.errors import CorruptFile, DiskFull, StorageError, UnknownDataset
 from dccd.storage.store import Store
 from tests.faults.faulty_fs import FaultyFs
 from tests.faults.judge import Found, verdict_on
 from tests.faults.ledger import Ledger
-from tests.faults.story import first_session, second_session, third_session
+from tests.faults.story import BARS, bars, first_session, minutes, second_session, third_session
 
 WRITES = {"create", "append", "truncate", "sync", "replace", "make_folder", "sync_folder", "sql commit"}
 READS = {"read_at", "read", "sql pragma", "sql select"}
@@ -75,6 +76,23 @@ def test_writing_may_fail_from_any_call_on(tmp_path: Path, number: int) -> None:
         assert bool(live_on(fs, ledger, folder)) == (at <= last_needed)
         verdict = verdict_on(Found.on_the_real_disk(folder), ledger, power_cut=False)
         assert not verdict.faults, f"call {at}, {fs.log[at - 1]}: {'; '.join(verdict.faults)}"
+
+
+def test_a_file_that_found_no_room_is_written_into_no_other_later(tmp_path: Path) -> None:
+    fs = FaultyFs()
+    with closing(Store.open(tmp_path, fs=fs)) as store:
+        log = store.begin_backfill(BARS, "run", source="binance")
+        log.append(bars(0, 10), minutes(0, 10))
+        fs.fail = lambda _call, name, path: (
+            errno.ENOSPC if (name, path.suffix) == ("append", ".parquet") else None
+        )
+        with pytest.raises(DiskFull) as refusal:
+            log.finish()
+        fs.fail = lambda _call, _name, _path: None
+        with (tmp_path / "other").open("xb"):  # the system gives it the descriptor that has become free
+            del refusal
+            gc.collect()  # whoever has held the unfinished file ends
+        assert (tmp_path / "other").read_bytes() == b""
 
 
 @pytest.mark.parametrize("kind", ["*.journal", "*.parquet", "catalog.db"])

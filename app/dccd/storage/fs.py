@@ -80,7 +80,7 @@ class File(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the file; idempotent."""
+        """Release the file, which refuses all from then on; idempotent."""
         ...
 
 
@@ -190,11 +190,14 @@ def in_words(doing: str) -> Iterator[None]:
 
 
 class RealFile:
-    """A file of the operating system."""
+    """A file of the operating system.
+
+    Once closed, it refuses all: the system gives its descriptor's number to the next file that is opened, and
+    whatever comes late would be written into that one.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._closed = False
         self._mutex = threading.Lock()  # where there is no pread, reading moves the one position
         self._size = os.lseek(descriptor, 0, os.SEEK_END)
 
@@ -209,9 +212,9 @@ class RealFile:
         with self._mutex:
             while views:
                 if sys.platform == "win32":
-                    written = os.write(self._descriptor, views[0])
+                    written = os.write(self._open, views[0])
                 else:
-                    written = os.writev(self._descriptor, views)
+                    written = os.writev(self._open, views)
                 self._size += written
                 while views and written >= len(views[0]):
                     written -= len(views.pop(0))
@@ -221,36 +224,44 @@ class RealFile:
     def read_at(self, offset: int, size: int) -> bytes:
         """See :meth:`File.read_at`."""
         if sys.platform != "win32":
-            return os.pread(self._descriptor, size, offset)
+            return os.pread(self._open, size, offset)
         with self._mutex:
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            os.lseek(self._open, offset, os.SEEK_SET)
             try:
-                return os.read(self._descriptor, size)
+                return os.read(self._open, size)
             finally:
-                os.lseek(self._descriptor, 0, os.SEEK_END)
+                os.lseek(self._open, 0, os.SEEK_END)
 
     def truncate(self, size: int) -> None:
         """See :meth:`File.truncate`."""
         with self._mutex:
-            os.ftruncate(self._descriptor, size)
-            self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
+            os.ftruncate(self._open, size)
+            self._size = os.lseek(self._open, 0, os.SEEK_END)
 
     def sync(self) -> None:
         """See :meth:`File.sync`."""
         if sys.platform == "darwin":
             import fcntl
 
-            fcntl.fcntl(self._descriptor, fcntl.F_FULLFSYNC)  # fsync alone stops at the drive's cache
+            fcntl.fcntl(self._open, fcntl.F_FULLFSYNC)  # fsync alone stops at the drive's cache
         elif sys.platform == "win32":
-            os.fsync(self._descriptor)
+            os.fsync(self._open)
         else:
-            os.fdatasync(self._descriptor)  # length included; times are not needed
+            os.fdatasync(self._open)  # length included; times are not needed
 
     def close(self) -> None:
         """See :meth:`File.close`."""
-        if not self._closed:
-            self._closed = True
-            os.close(self._descriptor)
+        with self._mutex:
+            descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @property
+    def _open(self) -> int:
+        """Its descriptor."""
+        if self._descriptor < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._descriptor
 
 
 class RealLock:
@@ -380,7 +391,7 @@ class RealFileSystem:
         )
         try:
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-        except sqlite3.Error:
+        except BaseException:  # of a damaged file not even SQLite's words need be text
             connection.close()
             raise
         return connection

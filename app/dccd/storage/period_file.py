@@ -289,7 +289,11 @@ def _discard(fs: FileSystem, temporary: Path) -> None:
 
 
 class _Sink(io.RawIOBase):
-    """The writer's side of a file: buffered and hashed."""
+    """The writer's side of a file: buffered and hashed.
+
+    What the disk refuses is dropped, and `flush`, which Python calls of a forgotten one, writes nothing: by then
+    the file has been given up.
+    """
 
     def __init__(self, file: File) -> None:
         super().__init__()
@@ -310,16 +314,15 @@ class _Sink(io.RawIOBase):
             return len(data)
         self._buffer += data
         if len(self._buffer) >= _BUFFER_BYTES:
-            self.flush()
+            self._spill()
         return len(data)
 
     def tell(self) -> int:
         return self._written
 
-    def flush(self) -> None:
-        if self._buffer:
-            self._file.append(self._buffer)
-            self._buffer = bytearray()
+    def _spill(self) -> None:
+        data, self._buffer = self._buffer, bytearray()
+        self._file.append(data)
 
     def hold(self) -> None:
         """The data is complete: keep what follows it, the file's end, until :meth:`finish`."""
@@ -327,7 +330,7 @@ class _Sink(io.RawIOBase):
 
     def finish(self) -> None:
         """Seal the file's end and write it."""
-        self.flush()
+        self._spill()
         assert self._held is not None
         seal(self._held)
         self._file.append(self._held)
