@@ -27,7 +27,8 @@ _FRACTION = re.compile(r"\.(\d{1,9})(?=$|[Zz+-])")
 
 def datetime_ns(moment: datetime) -> int:
     """Nanoseconds UTC of an aware datetime, exact to the microsecond."""
-    return (moment - _EPOCH) // timedelta(microseconds=1) * US_NS
+    since = moment - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * US_NS
 
 
 def ns_datetime(ts_ns: int) -> datetime:

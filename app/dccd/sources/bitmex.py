@@ -152,7 +152,7 @@ def _parse_bars(target: Target, response: Response) -> Columns:
     rows, length_ns = _bars.decode(response.body), target.span.nominal_ns
     names = ("open", "high", "low", "close", "trades")
     found = columns(rows, *names, unit_ns=1, volume="homeNotional", quote_volume="foreignNotional")
-    return {**found, "ts": [row.ts - length_ns for row in rows]}
+    return {**found, "ts": [datetime_ns(row.timestamp) - length_ns for row in rows]}
 
 
 # Trades, see Trade/Trade_get
