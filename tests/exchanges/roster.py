@@ -9,6 +9,7 @@ from tests.exchanges.bybit import BybitStandIn
 from tests.exchanges.coinbase import CoinbaseStandIn
 from tests.exchanges.engine import StandIn
 from tests.exchanges.kraken import KrakenStandIn
+from tests.exchanges.krakenfutures import KrakenFuturesStandIn
 from tests.exchanges.okx import OkxStandIn
 
 STAND_INS: dict[str, Callable[[], StandIn]] = {
@@ -18,5 +19,6 @@ STAND_INS: dict[str, Callable[[], StandIn]] = {
     "bybit": BybitStandIn,
     "coinbase": CoinbaseStandIn,
     "kraken": KrakenStandIn,
+    "krakenfutures": KrakenFuturesStandIn,
     "okx": OkxStandIn,
 }

@@ -14,15 +14,17 @@ from dccd.domain.errors import ConfigError
 from dccd.sources.base import Source
 from dccd.sources.binance import BINANCE
 from dccd.sources.bitfinex import BITFINEX
+from dccd.sources.bitmex import BITMEX
 from dccd.sources.bybit import BYBIT
 from dccd.sources.coinbase import COINBASE
 from dccd.sources.kraken import KRAKEN
+from dccd.sources.krakenfutures import KRAKENFUTURES
 from dccd.sources.okx import OKX
 from dccd.sources.registry import SourceRegistry
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
-SOURCES: tuple[Source, ...] = (BINANCE, BITFINEX, BYBIT, COINBASE, KRAKEN, OKX)
+SOURCES: tuple[Source, ...] = (BINANCE, BITFINEX, BITMEX, BYBIT, COINBASE, KRAKEN, KRAKENFUTURES, OKX)
 
 
 def build_service(config: AppConfig, *, data_path: Path | None = None) -> Service:
