@@ -15,10 +15,12 @@ from dccd.sources.base import Source, Target
 from dccd.sources.binance import BINANCE
 from dccd.sources.bybit import BYBIT
 from dccd.sources.kraken import KRAKEN
+from dccd.sources.okx import OKX
 from tests.exchanges.live.binance import BinanceFuturesLive, BinanceLinearLive, BinanceLive
 from tests.exchanges.live.bybit import BybitLive
 from tests.exchanges.live.engine import LiveStandIn
 from tests.exchanges.live.kraken import KrakenLive
+from tests.exchanges.live.okx import OkxLive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,18 @@ PARTIES = (
             (Market.SPOT, "BTC/USDT", "BTCUSDT"),
             (Market.LINEAR, "BTC/USDT:USDT", "BTCUSDT"),
             (Market.INVERSE, "BTC/USD:BTC", "BTCUSD"),
+        )
+    ),
+    *(
+        Party(
+            source=OKX, stand_in=OkxLive, symbol=symbol, native=native, wire=native, market=market,
+            depth=400, finds="sequence", contract_size=size,
+            spans=("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1mo"),
+        )
+        for market, symbol, native, size in (
+            (Market.SPOT, "BTC/USDT", "BTC-USDT", None),
+            (Market.LINEAR, "BTC/USDT:USDT", "BTC-USDT-SWAP", 0.01),
+            (Market.INVERSE, "BTC/USD:BTC", "BTC-USD-SWAP", 100.0),
         )
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from dccd.domain.instrument import Instrument
 from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import MS_NS, parse_time
-from dccd.domain.types import DataType, Evidence, InstrumentType, Market
+from dccd.domain.types import DataType, Evidence, InstrumentType, Market, Mode
 from dccd.sources.base import ByIdBack, ByTile, ByWindow, Request, Response, Snapshot, Target
 from dccd.sources.okx import OKX
 
@@ -199,6 +199,11 @@ def test_the_clock() -> None:
     assert OKX.clock_ns(answer({"ts": "1597026383085"})) == 1597026383085 * MS_NS
 
 
-def test_evidence_is_recorded_for_books_alone() -> None:
-    recorded = {each.data_type for each in OKX.capabilities if each.evidence is Evidence.RECORDED}
-    assert recorded == {DataType.ORDERBOOK}
+def test_what_is_recorded_are_books_and_live_trades() -> None:
+    recorded = [each for each in OKX.capabilities if each.evidence is Evidence.RECORDED]
+    assert {(each.mode, each.data_type) for each in recorded} == {
+        (Mode.HISTORICAL, DataType.ORDERBOOK),
+        (Mode.LIVE, DataType.ORDERBOOK),
+        (Mode.LIVE, DataType.BOOK_UPDATES),
+        (Mode.LIVE, DataType.TRADES),
+    }

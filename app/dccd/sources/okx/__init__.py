@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dccd.domain.types import Market
 from dccd.sources.base import Host, Limit, Source
-from dccd.sources.okx import rest
+from dccd.sources.okx import answers, instruments, live, rest
 
 __all__ = ["OKX"]
 
@@ -20,7 +20,10 @@ def _limit(units: int) -> Limit:
 OKX = Source(
     id="okx",
     name="OKX",
-    hosts={"rest": Host("https://www.okx.com", "rest_url", rest.CLOCK)},
+    hosts={
+        "rest": Host("https://www.okx.com", "rest_url", rest.CLOCK),
+        "live": Host("wss://ws.okx.com:8443", "live_url"),
+    },
     host_of=dict.fromkeys(Market, "rest"),
     budgets={
         "rest": _limit(10),
@@ -30,9 +33,10 @@ OKX = Source(
         "funding": _limit(10),
         "open interest": _limit(10),
     },
-    capabilities=rest.CAPABILITIES,
-    listings=rest.LISTINGS,
+    capabilities=(*rest.CAPABILITIES, *live.CAPABILITIES),
+    listings=instruments.LISTINGS,
     history=rest.HISTORY,
-    error=rest.error,
+    streams=live.STREAMS,
+    error=answers.error,
     clock_ns=rest.clock_ns,
 )

@@ -1,31 +1,26 @@
-"""OKX: spot, linear and inverse contracts, market data of the V5 API that needs no key.
+"""OKX's bars, trades, books, funding and open interest over REST.
 
 Documentation: https://www.okx.com/docs-v5/en/#order-book-trading-market-data (candlesticks history, trades
-history, order book), #public-data-rest-api (instruments, funding rate history, system time),
-#trading-statistics-rest-api (open interest history) and #error-code; what was found odd is in
-``docs/exchanges/okx.md``.
+history, order book), #public-data-rest-api (funding rate history, system time) and
+#trading-statistics-rest-api (open interest history).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
 
 import msgspec
 
-from dccd.domain.errors import ExchangeError, ExchangeRefused, ExchangeUnavailable, NoCapability, Throttled
-from dccd.domain.instrument import Instrument
+from dccd.domain.errors import NoCapability
 from dccd.domain.records import Columns
 from dccd.domain.span import Span
-from dccd.domain.symbol import Symbol, currency
-from dccd.domain.timeutils import MS_NS, ns_datetime
+from dccd.domain.timeutils import MS_NS
 from dccd.domain.types import DataType, Evidence, InstrumentType, Market, Mode
 from dccd.sources.base import (
     ByIdBack,
     ByTile,
     ByWindow,
     History,
-    Listing,
     Request,
     Response,
     Snapshot,
@@ -35,29 +30,22 @@ from dccd.sources.base import (
     in_base,
     levels,
 )
+from dccd.sources.okx.answers import Answer
+from dccd.sources.okx.instruments import FUTURES
 
 _DOCS = "https://www.okx.com/docs-v5/en/#"
 _MARKET_DOCS = _DOCS + "order-book-trading-market-data-get-"
-_FUTURES = (Market.LINEAR, Market.INVERSE)
 # From 6h on bars open at Hong Kong's time, but for those that say so.
-_SPANS = {
+SPANS = {
     "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "2h": "2H", "4h": "4H",
     "6h": "6Hutc", "12h": "12Hutc", "1d": "1Dutc", "1w": "1Wutc", "1mo": "1Mutc",
 }  # fmt: skip
 _INTEREST_SPANS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h")
 _INTEREST_KEPT = 1440  # the latest so many of each span
 _BAR_ROWS = dict.fromkeys(Market, 300)
-_INTEREST_ROWS = dict.fromkeys(_FUTURES, 100)
+_INTEREST_ROWS = dict.fromkeys(FUTURES, 100)
 _TRADE_ROWS, _FUNDING_ROWS, _DEPTH = 100, 400, 400
 _THREE_MONTHS_S = 89 * 86_400
-_THROTTLED = {"50011", "50040", "50061"}
-_BUSY = {"50001", "50004", "50013", "50026"}
-
-T = TypeVar("T")
-
-
-class _Answer(msgspec.Struct, Generic[T]):
-    data: list[T]
 
 
 def _get(target: Target, path: str, budget: str, **query: object) -> Request:
@@ -72,55 +60,9 @@ def _bounds(start_ns: int, end_ns: int) -> tuple[int, int]:
     return -(-end_ns // MS_NS), -(-start_ns // MS_NS) - 1
 
 
-class _Listed(msgspec.Struct):
-    instId: str
-    state: str
-    tickSz: str
-    lotSz: str
-    listTime: str
-    expTime: str
-    baseCcy: str = ""
-    quoteCcy: str = ""
-    settleCcy: str = ""
-    uly: str = ""
-    ctType: str = ""
-    ctVal: str = ""
-    ctMult: str = ""
+class Bar(msgspec.Struct, array_like=True, gc=False):
+    """A bar, as REST and streams tell it."""
 
-
-_instruments = msgspec.json.Decoder(_Answer[_Listed])
-
-
-def _instrument(kind: InstrumentType, row: _Listed) -> Instrument:
-    spot = kind is InstrumentType.SPOT
-    base, _, quote = f"{row.baseCcy}-{row.quoteCcy}".partition("-") if spot else row.uly.partition("-")
-    expiry_ns = int(row.expTime) * MS_NS if kind is InstrumentType.FUTURE and row.expTime else None
-    expiry = None if expiry_ns is None else f"{ns_datetime(expiry_ns):%y%m%d}"
-    settle = None if spot else currency(row.settleCcy)
-    return Instrument(
-        exchange="okx",
-        symbol=Symbol(currency(base), currency(quote), settle, expiry),
-        native=row.instId,
-        market=Market.SPOT if spot else Market.INVERSE if row.ctType == "inverse" else Market.LINEAR,
-        type=kind,
-        active=row.state == "live",
-        contract_size=None if spot else float(row.ctVal) * float(row.ctMult or 1),
-        tick_size=float(row.tickSz) if row.tickSz else None,
-        lot_size=float(row.lotSz) if row.lotSz else None,
-        listed_ns=int(row.listTime) * MS_NS if row.listTime else None,
-        expiry_ns=expiry_ns,
-    )
-
-
-def _listing(name: str, kind: InstrumentType) -> Listing:
-    def instruments(response: Response) -> Sequence[Instrument]:
-        rows = _instruments.decode(response.body).data
-        return [_instrument(kind, row) for row in rows if row.state != "test"]
-
-    return Listing(Request("rest", "/api/v5/public/instruments", (("instType", name),)), instruments)
-
-
-class _Bar(msgspec.Struct, array_like=True, gc=False):
     ts: int
     open: float
     high: float
@@ -131,12 +73,12 @@ class _Bar(msgspec.Struct, array_like=True, gc=False):
     quote: float
 
 
-_bars = msgspec.json.Decoder(_Answer[_Bar], strict=False)
+_bars = msgspec.json.Decoder(Answer[Bar], strict=False)
 
 
 def _candles(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
     after, before = _bounds(start_ns, end_ns)
-    bar = _SPANS[str(target.span)]
+    bar = SPANS[str(target.span)]
     return _get(target, "market/history-candles", "candles", bar=bar, after=after, before=before, limit=limit)
 
 
@@ -145,13 +87,19 @@ def _first_candle(target: Target) -> Request:
     return _get(target, "market/history-candles", "candles", bar="1Mutc", limit=300)
 
 
-def _parse_candles(target: Target, response: Response) -> Columns:
-    rows = _bars.decode(response.body).data[::-1]
-    volume = "count" if target.instrument.market is Market.SPOT else "volume"
+def bar_columns(market: Market, rows: Sequence[Bar]) -> Columns:
+    """Base and quote volume of bars, which stand at other places in spot's."""
+    volume = "count" if market is Market.SPOT else "volume"
     return columns(rows, "open", "high", "low", "close", volume=volume, quote_volume="quote")
 
 
-class _Trade(msgspec.Struct, gc=False):
+def _parse_candles(target: Target, response: Response) -> Columns:
+    return bar_columns(target.instrument.market, _bars.decode(response.body).data[::-1])
+
+
+class Trade(msgspec.Struct, gc=False):
+    """A trade, likewise."""
+
     tradeId: int
     px: float
     sz: float
@@ -159,7 +107,7 @@ class _Trade(msgspec.Struct, gc=False):
     ts: int
 
 
-_trades = msgspec.json.Decoder(_Answer[_Trade], strict=False)
+_trades = msgspec.json.Decoder(Answer[Trade], strict=False)
 _SIDES = {"buy": "buy", "sell": "sell"}
 
 
@@ -168,11 +116,15 @@ def _trades_by(kind: int, target: Target, after: int, limit: int) -> Request:
     return _get(target, "market/history-trades", "trades", type=kind, after=after, limit=limit)
 
 
-def _parse_trades(target: Target, response: Response) -> Columns:
-    rows = _trades.decode(response.body).data[::-1]
+def trade_columns(target: Target, rows: Sequence[Trade]) -> Columns:
+    """Trades, whose numbers of contracts become base."""
     amounts = in_base(target, [row.sz for row in rows])
     sides = [_SIDES[row.side] for row in rows]
     return columns(rows, price="px", tid_num="tradeId") | {"amount": amounts, "side": sides}
+
+
+def _parse_trades(target: Target, response: Response) -> Columns:
+    return trade_columns(target, _trades.decode(response.body).data[::-1])
 
 
 class _Book(msgspec.Struct):
@@ -181,7 +133,7 @@ class _Book(msgspec.Struct):
     ts: int
 
 
-_book = msgspec.json.Decoder(_Answer[_Book], strict=False)
+_book = msgspec.json.Decoder(Answer[_Book], strict=False)
 
 
 def _parse_book(target: Target, response: Response) -> Columns:
@@ -198,7 +150,7 @@ class _Funding(msgspec.Struct):
     realizedRate: str = ""
 
 
-_fundings = msgspec.json.Decoder(_Answer[_Funding], strict=False)
+_fundings = msgspec.json.Decoder(Answer[_Funding], strict=False)
 
 
 def _funding(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
@@ -222,12 +174,12 @@ class _Interest(msgspec.Struct, array_like=True):
     usd: float
 
 
-_interests = msgspec.json.Decoder(_Answer[_Interest], strict=False)
+_interests = msgspec.json.Decoder(Answer[_Interest], strict=False)
 
 
 def _interest(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
     end, begin = _bounds(start_ns, end_ns)
-    path, period = "rubik/stat/contracts/open-interest-history", _SPANS[str(target.span)]
+    path, period = "rubik/stat/contracts/open-interest-history", SPANS[str(target.span)]
     return _get(target, path, "open interest", period=period, end=end, begin=begin, limit=limit)
 
 
@@ -236,39 +188,11 @@ def _parse_interest(target: Target, response: Response) -> Columns:
     return columns(rows, open_interest="base", open_interest_value="usd")
 
 
-class _Said(msgspec.Struct):
-    code: str
-    msg: str = ""
-
-
-def error(response: Response) -> ExchangeError | None:
-    """What is wrong with an answer, in OKX's words, whatever its HTTP status."""
-    status = response.status
-    if status < 400 and response.body.startswith(b'{"code":"0",'):
-        return None
-    try:
-        said = msgspec.json.decode(response.body, type=_Said)
-    except ValueError:  # not JSON, or not even text
-        if status < 400:
-            return None  # for a parser to refuse
-        said = _Said(str(status), response.body[:80].decode(errors="replace").strip())
-    code, words = said.code, f"HTTP {status}, {said.msg!r}"
-    if code == "0" and status < 400:
-        return None
-    if code in _THROTTLED or (status == 429 and code not in _BUSY):
-        return Throttled(f"OKX asked for fewer requests ({words}).")
-    if status >= 500 or code in _BUSY:
-        return ExchangeUnavailable(f"OKX cannot answer now ({words}). Try again later.")
-    if status in (403, 451):
-        return ExchangeRefused(f"OKX does not serve this network ({words}).", code)
-    return ExchangeRefused(f"OKX refused the request ({words}).", code)
-
-
 class _Clock(msgspec.Struct):
     ts: int
 
 
-_clock = msgspec.json.Decoder(_Answer[_Clock], strict=False)
+_clock = msgspec.json.Decoder(Answer[_Clock], strict=False)
 
 
 def clock_ns(response: Response) -> int:
@@ -283,7 +207,7 @@ CAPABILITIES = (
         _MARKET_DOCS + "candlesticks-history",
         _BAR_ROWS,
         direction="backward",
-        spans=_SPANS,
+        spans=SPANS,
     ),
     historical(
         DataType.TRADES,
@@ -303,7 +227,7 @@ CAPABILITIES = (
     historical(
         DataType.FUNDING,
         _DOCS + "public-data-rest-api-get-funding-rate-history",
-        dict.fromkeys(_FUTURES, _FUNDING_ROWS),
+        dict.fromkeys(FUTURES, _FUNDING_ROWS),
         direction="backward",
         lookback_s=_THREE_MONTHS_S,
     ),
@@ -318,11 +242,6 @@ CAPABILITIES = (
         )
         for span in _INTEREST_SPANS
     ),
-)
-LISTINGS = (
-    _listing("SPOT", InstrumentType.SPOT),
-    _listing("SWAP", InstrumentType.PERPETUAL),
-    _listing("FUTURES", InstrumentType.FUTURE),
 )
 HISTORY: Mapping[DataType, History] = {
     DataType.OHLC: ByWindow(
