@@ -291,8 +291,8 @@ def _discard(fs: FileSystem, temporary: Path) -> None:
 class _Sink(io.RawIOBase):
     """The writer's side of a file: buffered and hashed.
 
-    What the disk refuses is dropped, and `flush`, which Python calls of a forgotten one, writes nothing: by then
-    the file has been given up.
+    What the disk refuses is dropped, and `flush`, which Python calls of a forgotten one, writes nothing: by
+    then the file has been given up.
     """
 
     def __init__(self, file: File) -> None:
