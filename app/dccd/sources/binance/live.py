@@ -38,9 +38,12 @@ from dccd.sources.base import (
 from dccd.sources.binance.common import FUTURES_SPANS
 from dccd.sources.binance.histories import Bar, Trade, bar_columns, book_request, trade_columns, unit_ns_of
 
-_DOCS = "https://developers.binance.com/docs/"
-_SPOT_DOCS = _DOCS + "binance-spot-api-docs/web-socket-streams"
-_LINEAR_DOCS = _DOCS + "derivatives/usds-margined-futures/websocket-market-streams/"
+_DOCS = "https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams"
+_SPANS = {
+    Market.SPOT: ("1s", *FUTURES_SPANS),
+    Market.LINEAR: FUTURES_SPANS,
+    Market.INVERSE: FUTURES_SPANS,
+}
 # Levels of the snapshot a book begins with. Deeper ones are told of once they change, so it is deep: those
 # wanted stay known when the best are taken away. The deepest of spot weighs five times as much as this.
 _DEPTHS = {Market.SPOT: (1000, 5000), Market.LINEAR: (1000,), Market.INVERSE: (1000,)}
@@ -253,31 +256,11 @@ HOSTS = {
     "linear live": Host("wss://fstream.binance.com", "futures_live_url"),
     "inverse live": Host("wss://dstream.binance.com", "delivery_live_url"),
 }
-_FUTURES = (Market.LINEAR, Market.INVERSE)
 _RECORDED = Evidence.RECORDED  # messages; the paths of USDⓈ-M and microseconds are newer than the recordings
+_BARS = streamed(DataType.OHLC, _DOCS + "#klinecandlestick-streams-for-utc", Market, evidence=_RECORDED)
+_BOOKS = streamed_book(_DOCS + "#diff-depth-stream", Market, _DEPTHS[Market.SPOT], evidence=_RECORDED)
 CAPABILITIES = (
-    streamed(DataType.TRADES, _SPOT_DOCS + "#aggregate-trade-streams", Market, evidence=_RECORDED),
-    streamed(
-        DataType.OHLC,
-        _SPOT_DOCS + "#klinecandlestick-streams-for-utc",
-        (Market.SPOT,),
-        spans=("1s", *FUTURES_SPANS),
-        evidence=_RECORDED,
-    ),
-    streamed(
-        DataType.OHLC,
-        _LINEAR_DOCS + "Kline-Candlestick-Streams",
-        _FUTURES,
-        spans=FUTURES_SPANS,
-        evidence=_RECORDED,
-    ),
-    *streamed_book(
-        _SPOT_DOCS + "#diff-depth-stream", (Market.SPOT,), _DEPTHS[Market.SPOT], evidence=_RECORDED
-    ),
-    *streamed_book(
-        _LINEAR_DOCS + "How-to-manage-a-local-order-book-correctly",
-        _FUTURES,
-        _DEPTHS[Market.LINEAR],
-        evidence=_RECORDED,
-    ),
+    streamed(DataType.TRADES, _DOCS + "#aggregate-trade-streams", Market, evidence=_RECORDED),
+    _BARS.model_copy(update={"spans": _SPANS}),
+    *(book.model_copy(update={"rows_max": {each: max(_DEPTHS[each]) for each in Market}}) for book in _BOOKS),
 )
