@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from dccd.application.operations.move import MoveParams, checked_relocation, copy_work, moved_config
 from dccd.application.operations.recorded import new_work_run
 from dccd.application.scheduler import Submission
-from dccd.domain.errors import ConfigError, RunsUnderWay, StorageError, UsageError
+from dccd.domain.errors import (
+    ConfigError,
+    DataFolderUnusable,
+    DccdError,
+    RunsUnderWay,
+    StorageError,
+    UsageError,
+)
 from dccd.storage.relocate import Relocation
 
 if TYPE_CHECKING:
@@ -50,8 +57,8 @@ class Moving:
         UsageError
             Nothing is being moved.
         RunsUnderWay
-        StorageError
-            The data stays where it is, and work goes on there.
+        DataFolderUnusable, StorageError
+            The data stays where it is, or is there again, and work goes on there.
         ConfigError
             The data is in the new folder and work goes on there, but the configuration could not be saved.
         """
@@ -63,21 +70,19 @@ class Moving:
         if running := self._service.scheduler.running:
             raise RunsUnderWay(running)
         self._relocation = None
+        config = self._service.config
         await self._service.stop()
-        unsaved: ConfigError | None = None
         try:
             await asyncio.to_thread(relocation.finish)
-            try:
-                self._service.config = await asyncio.to_thread(
-                    moved_config, self._service.config, relocation.target
-                )
-            except ConfigError as error:
-                unsaved = error
-                self._service.config = self._service.config.located(
-                    self._service.config.path, relocation.target
-                )
-        finally:
+        except BaseException:
             await self._service.start()
+            raise
+        await self._start_in(relocation)
+        unsaved: ConfigError | None = None
+        try:
+            self._service.config = await asyncio.to_thread(moved_config, config, relocation.target)
+        except ConfigError as error:
+            unsaved = error
         for moved in self._service.on_moved:
             moved(relocation.source)
         try:
@@ -86,3 +91,24 @@ class Moving:
             _log.warning("%s", error)
         if unsaved is not None:
             raise unsaved
+
+    async def _start_in(self, relocation: Relocation) -> None:
+        """Open the new folder; where that fails, move the data back and go on in the old one."""
+        config = self._service.config
+        self._service.config = config.located(config.path, relocation.target)
+        try:
+            await self._service.start()
+        except Exception as error:
+            self._service.config = config
+            try:
+                await asyncio.to_thread(relocation.undo)
+                await self._service.start()
+            except (DccdError, OSError) as worse:
+                raise DataFolderUnusable(
+                    f"The data was moved to {relocation.target} and cannot be opened there: {error} Nor "
+                    f"could work go on in {relocation.source}: {worse} Start the program again."
+                ) from error
+            raise DataFolderUnusable(
+                f"The data cannot be opened in {relocation.target}: {error} It is in {relocation.source} "
+                "again, where work goes on."
+            ) from error

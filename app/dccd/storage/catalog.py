@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId, Period
-from dccd.domain.errors import CorruptFile
+from dccd.domain.errors import CorruptFile, StorageError
 from dccd.storage.catalog_db import CatalogDb
 from dccd.storage.file_faults import FileFaults, RefusedFile
 from dccd.storage.footer import FileInfo
@@ -65,6 +65,7 @@ class Catalog:
         self._fs, self._layout, self._faults, self._turns = fs, layout, faults, turns
         self._note_epoch = note_epoch
         self._mutex = threading.Lock()
+        self._closed = False
         self._files: dict[DatasetId, dict[Period, FileInfo]] = {}
         self._covered: dict[DatasetId, IntervalSet] = {}
         self._db = CatalogDb(fs, layout.state)
@@ -73,8 +74,9 @@ class Catalog:
             self._keep(info)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database; from now on the folder may be moved, and files that are gone tell nothing."""
         with self._mutex:
+            self._closed = True
             self._db.close()
 
     def datasets(self) -> list[DatasetId]:
@@ -170,6 +172,8 @@ class Catalog:
         path = _path(dataset, period)
         with in_words(f"looking at {path}"):
             entry = self._fs.stat(self._layout.data_path / path)
+        if self._closed:  # asked only now: until then nobody has moved it
+            raise StorageError("The data folder has been closed.")
         if _same(known, entry):
             return known
         found = self._look(path)

@@ -114,6 +114,20 @@ class Relocation:
         write_marker(self._fs, Layout(self.target).marker)
         _remove(self._fs, _under_way(self.target))
 
+    def undo(self) -> None:
+        """Make the old folder the data folder again, after :meth:`finish` and before :meth:`clean`.
+
+        Nobody may work on the new one. What was copied to another volume stays there, for the next attempt.
+
+        Raises
+        ------
+        DiskFull, StorageError
+            Opening the new folder finishes the move.
+        """
+        with in_words(f"moving the data folder back to {self.source}"):
+            self._begin()
+            self._take_back()
+
     def _take_back(self) -> None:
         """Undo the deciding step: another program held something open (Windows)."""
         if self.is_one_volume():

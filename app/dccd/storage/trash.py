@@ -223,8 +223,8 @@ class Trash:
     def _doubt_replacements(self, manifest: Manifest) -> None:
         """Have what later deletions hold as replaced, of periods that are put back now, be doubted there.
 
-        The rows of these are older than that. Once they stand in a file with younger ones, nothing tells them apart
-        any more, and they would not be replaced when the later deletion is put back as well.
+        The rows of these are older than that. Once they stand in a file with younger ones, nothing tells them
+        apart any more, and they would not be replaced when the later deletion is put back as well.
         """
         dataset = manifest.entry.dataset
         for found in self._look():

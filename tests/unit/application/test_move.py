@@ -12,10 +12,11 @@ import pytest
 
 from dccd.application.config import AppConfig, load_config
 from dccd.application.jobs import RunState
-from dccd.application.service import Service
+from dccd.application.service import Parts, Service
 from dccd.application.service_factory import build_service
-from dccd.domain.errors import DataFolderUnusable, RunsUnderWay, UsageError
+from dccd.domain.errors import DataFolderUnusable, RunsUnderWay, StorageError, UsageError
 from dccd.storage.relocate import Relocation
+from dccd.storage.store import Store
 from tests.exchanges.binance import BinanceStandIn
 from tests.unit.application.conftest import HOURLY, fetched, hourly
 
@@ -132,3 +133,54 @@ async def test_a_run_that_starts_while_the_new_folder_is_looked_at_is_under_way(
     monkeypatch.setattr(Relocation, "check", meanwhile)
     with pytest.raises(RunsUnderWay, match="1 run is under way"):
         await service.moving.switch()
+
+
+@pytest.mark.parametrize("volume", ["the same", "another"])
+async def test_a_new_folder_that_does_not_open_is_left_for_the_old_one(
+    service: Service,
+    tmp_path: Path,
+    data_path: Path,
+    other_volume: Path,
+    volume: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await fetched(service, hourly("2024-02-01", "2024-03-01"))
+    target = (tmp_path if volume == "the same" else other_volume) / "new"
+    open_parts = service._open_parts
+
+    async def refuse_new(config: AppConfig) -> Parts:
+        parts = await open_parts(config)
+        if config.data_path != target:
+            return parts
+        await parts.runs.close()
+        parts.store.close()
+        raise StorageError("The disk refused.")
+
+    await service.wait((await service.moving.move(target)).run_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "_open_parts", refuse_new)
+        with pytest.raises(DataFolderUnusable, match=r"The disk refused\. It is in .* again"):
+            await service.moving.switch()
+    assert service.data_path == service.store.data_path == data_path
+    assert (await service.info(HOURLY)).rows == 29 * 24
+    await fetched(service, hourly("2024-02-01", "2024-03-01T12:00:00Z"))
+    with pytest.raises(DataFolderUnusable, match="part of a copy"):
+        await asyncio.to_thread(Store.open, target)
+    await service.wait((await service.moving.move(target)).run_id)
+    await service.moving.switch()
+    assert service.data_path == target
+    assert (await service.info(HOURLY)).rows == 29 * 24 + 12
+
+
+async def test_rows_asked_for_while_the_folder_is_changed_over_are_refused_not_missing(
+    service: Service, tmp_path: Path
+) -> None:
+    await fetched(service, hourly("2024-02-01", "2024-03-01"))
+    target, store = tmp_path / "new", service.store
+    reading = store.read(HOURLY)  # a request that has begun, on its thread
+    await service.wait((await service.moving.move(target)).run_id)
+    await service.moving.switch()
+    with pytest.raises(StorageError, match="has been closed"):
+        next(reading)
+    assert (await service.info(HOURLY)).gaps == ()
+    assert (await service.info(HOURLY)).rows == 29 * 24

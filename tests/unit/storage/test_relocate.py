@@ -173,6 +173,39 @@ def test_wherever_it_dies_one_of_the_folders_has_all(
     assert decided >= 2
 
 
+def test_wherever_undoing_it_dies_one_of_the_folders_has_all(
+    source: Path, target: Path, tmp_path: Path
+) -> None:
+    original = tmp_path / "original"
+    shutil.copytree(source, original)
+    for point in range(100):
+        for folder in (source, target):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(original, source)
+        Relocation(source, target).finish()
+        try:
+            Relocation(source, target, DyingAt(point)).undo()
+        except Died:
+            pass
+        else:
+            break
+        try:
+            assert hours_in(target) == list(range(60)), point
+        except DataFolderUnusable:
+            assert hours_in(source) == list(range(60)), point
+    else:
+        raise AssertionError("it never came to its end")
+    assert point > 2
+    assert hours_in(source) == list(range(60))
+    with pytest.raises(DataFolderUnusable, match="part of a copy"):
+        Store.open(target)
+    assert hours_in(source) == list(range(60))
+    again = Relocation(source, target)
+    again.check()
+    again.finish()
+    assert hours_in(target) == list(range(60))
+
+
 def test_a_file_held_open_leaves_the_old_folder_as_it_was(source: Path, tmp_path: Path) -> None:
     class HeldOpen(RealFileSystem):
         """Another program has a file of the bars open, as Windows minds."""
