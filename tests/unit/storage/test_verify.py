@@ -23,6 +23,7 @@ from dccd.storage.period_file import Contents, write_period_file
 from dccd.storage.schema import to_batch
 from dccd.storage.store import Store
 from dccd.storage.verify import Remedy, Severity, VerifyReport
+from tests.faults.simdisk import SimDisk
 
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
 WEEKS = DatasetId.parse("binance:BTC-USDT:ohlc:1w")
@@ -460,3 +461,25 @@ def test_damage_that_was_put_aside_meanwhile_is_not_told_of_the_new_file(store: 
 
     store.keeping.mend(BARS, store.keeping.verify(BARS).problems[0])
     assert texts(store.keeping.verify(BARS, publish_once)) == ""
+
+
+def test_a_file_that_is_being_verified_is_published_once_that_is_over() -> None:
+    disk, folder = SimDisk(ntfs=True), Path("/data")  # where no file is replaced that somebody has open
+    with closing(Store.open(folder, fs=disk)) as store:
+        put(store, BARS, bars(range(10)), span(0, 10))
+        log = store.begin_backfill(BARS, "run", source="test")
+        log.append(bars(range(10, 20)), span(10, 20))
+        published: list[int] = []
+
+        def meanwhile(rows: int, size_bytes: int) -> None:
+            store.publish()
+            published.append(store.files(BARS)[0].rows)
+
+        report = store.keeping.verify(BARS, meanwhile)
+        assert report.problems == ()
+        assert published[:2] == [10, 10], "what is read, and the hash of it"
+        assert store.info(BARS).rows == 20
+        store.publish()
+        assert store.files(BARS)[0].rows == 20
+        log.finish()
+        assert not any(name.endswith(".journal") for name in disk.files())
