@@ -73,10 +73,12 @@ class ArchivedSource:
             else transport.reach(archive, _target(dataset, instrument), now_ns)
         )
 
-    def whole_days(self, dataset: DatasetId, instrument: Instrument, wanted: IntervalSet) -> IntervalSet:
-        """The days of files that lie in `wanted`; empty where there is no archive."""
+    def days(
+        self, dataset: DatasetId, instrument: Instrument, wanted: IntervalSet, *, whole_only: bool
+    ) -> IntervalSet:
+        """The days of files that lie in `wanted`, or also those that reach into it."""
         archive = self.find(dataset, instrument)
-        return IntervalSet() if archive is None else transport.days(archive, wanted, whole_only=True)
+        return IntervalSet() if archive is None else transport.days(archive, wanted, whole_only=whole_only)
 
     def pages(
         self, dataset: DatasetId, instrument: Instrument, wanted: Interval, now_ns: int

@@ -17,7 +17,7 @@ from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import SPAN_TYPES
 from dccd.domain.errors import MalformedPayload
 from dccd.domain.span import Span
-from dccd.domain.timeutils import DAY_NS, S_NS, datetime_ns, iso, ns_datetime
+from dccd.domain.timeutils import DAY_NS, MS_NS, S_NS, datetime_ns, iso, ns_datetime
 from dccd.domain.types import DataType
 from dccd.sources.base import Archive, Request, Target
 from dccd.transport.archive_rows import Arrays, rows, whole
@@ -279,7 +279,8 @@ class _Trades:
         before, after = ids[:-1], ids[1:]
         for place in pc.indices_nonzero(pc.not_equal(pc.subtract(after, before), 1)).to_pylist():
             around = sorted((ts[place].as_py(), ts[place + 1].as_py()))
-            self._holes.append((around[0], around[1] + 1))
+            # By the millisecond, which is how finely all exchanges can be asked.
+            self._holes.append((around[0] // MS_NS * MS_NS, (around[1] // MS_NS + 1) * MS_NS))
         self._last = ids[-1].as_py(), ts[-1].as_py()
 
     def finish(self) -> IntervalSet:
@@ -291,7 +292,7 @@ class _Trades:
         proven = (IntervalSet([self._file]) | self._rest) - IntervalSet(self._holes)
         if self._last is None:
             return found | proven
-        last_ns = max(self._last[1], self._file.start_ns)
+        last_ns = max(self._last[1] // MS_NS * MS_NS, self._file.start_ns)
         self._rest = proven.clip(last_ns, self._file.end_ns)
         return found | proven - self._rest
 

@@ -47,9 +47,12 @@ def shares(
     if transport is not Transport.REST:
         by_file = todo & source.archived.reach(dataset, instrument, now_ns)
     if transport is Transport.AUTO and by_file:
-        whole = source.archived.whole_days(dataset, instrument, by_file)
+        whole = source.archived.days(dataset, instrument, by_file, whole_only=True)
         chosen = whole if _worth(whole, dataset, instrument, source) else IntervalSet()
-        by_file = chosen | by_file.clip(0, kept_ns)
+        # To the end of the day: at the very edge of what an API keeps nobody knows what it still gives.
+        beyond = by_file.clip(0, kept_ns)
+        beyond = source.archived.days(dataset, instrument, beyond, whole_only=False)
+        by_file &= chosen | beyond
     by_rest = IntervalSet() if transport is Transport.ARCHIVE else todo - by_file
     parts = [Share(Transport.ARCHIVE, each) for each in by_file]
     parts += [Share(Transport.REST, each) for each in by_rest]
