@@ -24,8 +24,10 @@ class _Snapshots(engine.StandIn):
         live, symbol, limit = self._live, request.query["symbol"], int(request.query["limit"])
         assert request.path == live.depth_path
         assert limit <= live.levels_max
-        late = live.late.pop() if live.late else 0
-        body: dict[str, Any] = {"lastUpdateId": (live.book(symbol).seq - late) * _IDS}
+        if live.late:
+            live.late -= 1
+            return engine.Response(b'{"lastUpdateId":1,"bids":[],"asks":[]}')
+        body: dict[str, Any] = {"lastUpdateId": live.book(symbol).seq * _IDS}
         if live.is_futures:
             body |= {"E": _NOON_NS // 1_000_000 + 8, "T": _NOON_NS // 1_000_000}
         bids, asks = (live.book(symbol).best(side, limit) for side in ("bid", "ask"))
@@ -47,7 +49,7 @@ class BinanceLive(LiveStandIn):
         Symbols that it refuses. Binance itself accepts a stream of a symbol that there is not, and refuses
         what is written wrong: so are refusals worded.
     late
-        By how many messages each of the next snapshots is too old, the last first.
+        How many of the next snapshots are of long ago, when there were no orders.
     rest
         Serves the snapshots.
     """
@@ -62,7 +64,7 @@ class BinanceLive(LiveStandIn):
 
     def __init__(self) -> None:
         super().__init__()
-        self.late: list[int] = []
+        self.late = 0
         self.rest = _Snapshots(self)
 
     async def __aenter__(self) -> Self:
