@@ -79,7 +79,7 @@ async def test_instruments_of_every_market(bitmex: BoundSource) -> None:
     assert not found.resolve("LTC/USDT:USDT").active
     assert found.resolve("ETH/USD:BTC").contract_size is None
     with pytest.raises(UnknownSymbol):
-        found.resolve(".BXBT")
+        found.resolve("BTC/XYZ")
 
 
 @pytest.mark.parametrize("span", ["1m", "5m", "1h", "1d"])

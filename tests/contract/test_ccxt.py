@@ -34,6 +34,7 @@ SYMBOLS = {
 DIFFERENT = {
     "bybit": {"LUNA/USDT:USDT"},  # not traded any more: we keep it
     "kraken": {"LUNA/USD", "LUNC/USD"},  # the coin was renamed since, and Kraken's pair was not
+    "krakenfutures": {"in_xbtusd"},  # an index: we leave it out
     "okx": {"TEST/USDT"},  # a test of the exchange's own: we leave it out
 }
 

@@ -66,7 +66,6 @@ LISTED = (
     Listed("XBT_USDT", "IFXXXP", "XBT", "USDT", None, 100_000_000),
     Listed("XBTM26", "FFCCSX", "XBT", "USD", "XBt", is_inverse=True, expiry="2026-06-26T12:00:00.000Z"),
     Listed("LTCUSDT", "FFWCSX", "LTC", "USDT", "USDt", 10_000, state="Closed"),
-    Listed(".BXBT", "MRCXXX", "XBT", "USD", "", state="Unlisted"),
 )
 
 
@@ -113,7 +112,7 @@ class BitmexStandIn(StandIn):
         self._burst = burst
         self._tokens, self._filled_ns = float(_BUCKET), 0
         self._listed = {each.symbol: each for each in LISTED}
-        rows = "symbol count start startTime endTime"
+        rows = "symbol count start reverse startTime endTime"
         self._handlers: dict[str, tuple[Callable[[dict[str, str]], Any], str]] = {
             "": (self._version, ""),
             "instrument/active": (self._instruments, ""),
@@ -122,6 +121,11 @@ class BitmexStandIn(StandIn):
             "orderBook/L2": (self._book, "symbol depth"),
             "funding": (self._funding, rows),
         }
+
+    @property
+    def now_ms(self) -> int:
+        """The exchange's time."""
+        return self.now_ns() // _MS_NS
 
     @property
     def config(self) -> str:
@@ -177,36 +181,45 @@ class BitmexStandIn(StandIn):
             raise Refused(429, words, "RateLimitError", wait_s)
         self._tokens -= 1
 
-    def _rows(self, query: dict[str, str], most: int) -> tuple[int, int, int, int]:
+    def _rows(self, query: dict[str, str], most: int, now_ms: int) -> tuple[int, int, int, int]:
         """How many, from which place on, from which millisecond (inclusive) to which (exclusive)."""
         count, start = query.get("count", "100"), query.get("start", "0")
         if not count.isdecimal() or not 0 < int(count) <= most or not start.isdecimal():
             raise Refused(400, "'count' or 'start' is invalid.")
-        stop_ms = self.now_ns() // _MS_NS + 1
+        stop_ms = now_ms + 1
         if "endTime" in query:
             stop_ms = min(stop_ms, _ms(query["endTime"]) + 1)
         start_ms = _ms(query["startTime"]) if "startTime" in query else 0
         return min(int(count), self.rows_most), int(start), start_ms, stop_ms
 
     def _version(self, query: dict[str, str]) -> Any:
-        return {"name": "BitMEX API", "version": "2.0.0", "timestamp": self.now_ns() // _MS_NS}
+        return {"name": "BitMEX API", "version": "2.0.0", "timestamp": self.now_ms}
 
     def _instruments(self, query: dict[str, str]) -> Any:
         return [each.entry() for each in LISTED]
 
     def _buckets(self, query: dict[str, str]) -> Any:
         """By their ends; a bar opens where the one before it closed."""
-        if query.get("binSize", "1m") not in ("1m", "5m", "1h", "1d") or query.get("partial") != "false":
+        span, partial = query.get("binSize", "1m"), query.get("partial", "false").lower()
+        if span not in ("1m", "5m", "1h", "1d") or partial not in ("false", "true"):
             raise Refused(400, "'binSize' or 'partial' is invalid.")
-        count, start, start_ms, stop_ms = self._rows(query, 1000)
-        span, walk = query.get("binSize", "1m"), self.walk(query["symbol"])
-        length_ms = Span.parse(span).seconds * 1000
-        # Far enough to have as many, however many are left out.
-        stop_ms = min(stop_ms - length_ms, max(start_ms, FIRST_MS) + 2 * (start + count + 1) * length_ms)
-        opens = walk.opens(span, start_ms - length_ms, stop_ms)
+        walk, length_ms = self.walk(query["symbol"]), Span.parse(span).seconds * 1000
+        open_ms = length_ms if partial == "true" else 0  # the bar that is still open ends later
+        count, start, start_ms, stop_ms = self._rows(query, 1000, self.now_ms + open_ms)
+        is_back, many_ms = (
+            _is_reverse(query),
+            2 * (start + count + 1) * length_ms,
+        )  # however many are left out
+        first_ms, last_ms = max(start_ms, FIRST_MS) - length_ms, stop_ms - length_ms
+        first_ms, last_ms = (
+            (max(first_ms, last_ms - many_ms), last_ms)
+            if is_back
+            else (first_ms, min(last_ms, first_ms + many_ms))
+        )
+        opens = walk.opens(span, first_ms, last_ms)
         if self.quiet:
             opens = [at_ms for at_ms in opens if walk.values([at_ms], self.quiet)[0]]
-        opens = opens[start : start + count]
+        opens = (opens[::-1] if is_back else opens)[start : start + count]
         before = walk.bars(span, [at_ms - length_ms for at_ms in opens])
         rows = []
         for bar, last in zip(walk.bars(span, opens), before, strict=True):
@@ -220,11 +233,14 @@ class BitmexStandIn(StandIn):
         return rows
 
     def _trades(self, query: dict[str, str]) -> Any:
-        count, start, start_ms, stop_ms = self._rows(query, 1000)
-        fills = self.fills(query["symbol"])
-        first = fills.first_from(start_ms * _MS_NS) + start
-        stop = min(fills.first_from(stop_ms * _MS_NS), first + count)
-        return [self._trade(self._listed[query["symbol"]], fill) for fill in fills.between(first, stop)]
+        count, start, start_ms, stop_ms = self._rows(query, 1000, self.now_ms)
+        fills, listed = self.fills(query["symbol"]), self._listed[query["symbol"]]
+        first, stop = fills.first_from(start_ms * _MS_NS), fills.first_from(stop_ms * _MS_NS)
+        if _is_reverse(query):
+            found = fills.between(max(first, stop - start - count), stop - start)[::-1]
+        else:
+            found = fills.between(first + start, min(stop, first + start + count))
+        return [self._trade(listed, fill) for fill in found]
 
     def _trade(self, listed: Listed, fill: Fill) -> dict[str, Any]:
         home = listed.home(fill.amount, fill.price / 2)
@@ -240,8 +256,7 @@ class BitmexStandIn(StandIn):
         depth = query.get("depth", "25")
         if not depth.isdecimal():
             raise Refused(400, "'depth' is invalid.")
-        now_ms = self.now_ns() // _MS_NS
-        bids, asks = self.walk(query["symbol"]).book(int(depth) or 2000, now_ms)
+        bids, asks = self.walk(query["symbol"]).book(int(depth) or 2000, self.now_ms)
         told = [("Sell", level) for level in reversed(asks)] + [("Buy", level) for level in bids]
         return [
             {"symbol": query["symbol"], "id": 10**10 - price, "side": side, "size": size, "price": price / 2}
@@ -250,9 +265,9 @@ class BitmexStandIn(StandIn):
 
     def _funding(self, query: dict[str, str]) -> Any:
         """At four, twelve and twenty o'clock."""
-        count, start, start_ms, stop_ms = self._rows(query, 500)
+        count, start, start_ms, stop_ms = self._rows(query, 500, self.now_ms)
         listed, walk = self._listed[query["symbol"]], self.walk(query["symbol"])
-        if not listed.typ.startswith("FFW"):
+        if not listed.typ.startswith("FFW") or _is_reverse(query):
             return []
         shift_ms = 4 * _HOUR_MS
         times = walk.times(8 * _HOUR_MS, start_ms - shift_ms, stop_ms - shift_ms)[start : start + count]
@@ -264,6 +279,10 @@ class BitmexStandIn(StandIn):
             }
             for at_ms, value in zip(times, walk.values(times, 200_000), strict=True)
         ]  # fmt: skip
+
+
+def _is_reverse(query: dict[str, str]) -> bool:
+    return query.get("reverse", "false").lower() == "true"
 
 
 def _ms(text: str) -> int:

@@ -226,19 +226,25 @@ class KrakenFuturesStandIn(StandIn):
         """Bounds are inclusive; where the next page begins is in a token, in a header."""
         allowed = {"since", "before", "sort", "continuation_token", "count"}
         numbers = [query[name] for name in ("since", "before", "count") if name in query]
-        if not query.keys() <= allowed or query.get("sort") != "asc" or not all(map(str.isdecimal, numbers)):
+        sort = query.get("sort", "desc")
+        if not query.keys() <= allowed or sort not in ("asc", "desc") or not all(map(str.isdecimal, numbers)):
             raise Refused(400, "Query has invalid arguments")
-        fills = self.fills(symbol)
+        fills, count = self.fills(symbol), int(query.get("count", _EXECUTIONS))
         first = fills.first_from(int(query.get("since", 0)) * _MS_NS)
+        stop = fills.first_from(min(self.now_ns(), (int(query.get("before", 10**13)) + 1) * _MS_NS))
         if "continuation_token" in query:
-            first = int(base64.b64decode(query["continuation_token"]).decode().removeprefix("asc+"))
-        stop_ns = min(self.now_ns(), (int(query.get("before", 10**13)) + 1) * _MS_NS)
-        end = fills.first_from(stop_ns)
-        stop = min(end, first + min(int(query.get("count", _EXECUTIONS)), self.rows_most, _EXECUTIONS))
-        headers["is-truncated"] = str(stop < end).lower()
-        if stop < end:
-            headers["Next-Continuation-Token"] = base64.b64encode(f"asc+{stop}".encode()).decode()
-        elements = [self._element(symbol, fill) for fill in fills.between(first, stop)]
+            order, _, place = base64.b64decode(query["continuation_token"]).decode().partition("+")
+            if order != sort:
+                raise Refused(400, "The sort parameter must be the same as in the previous request")
+            first, stop = (int(place), stop) if sort == "asc" else (first, int(place))
+        most = min(count, self.rows_most, _EXECUTIONS)
+        page = range(first, stop)[:most] if sort == "asc" else range(first, stop)[-most:]
+        headers["is-truncated"] = str(len(page) < stop - first).lower()
+        if len(page) < stop - first:
+            token = f"{sort}+{page.stop if sort == 'asc' else page.start}"
+            headers["Next-Continuation-Token"] = base64.b64encode(token.encode()).decode()
+        found = fills.between(page.start, page.stop)[:: 1 if sort == "asc" else -1]
+        elements = [self._element(symbol, fill) for fill in found]
         return {"elements": elements, "len": len(elements)}
 
     def _element(self, symbol: str, fill: Fill) -> dict[str, Any]:

@@ -41,6 +41,7 @@ _OHLC, _BOOK = DataType.OHLC, DataType.ORDERBOOK
 _SPANS = ("1m", "5m", "1h", "1d")
 _THOUSAND = dict.fromkeys(Market, 1000)
 _FUNDING = dict.fromkeys((Market.LINEAR, Market.INVERSE), 500)
+_NO_YEAR = 2200  # some are listed then, by what BitMEX says
 _PERPETUAL = InstrumentType.PERPETUAL
 _TYPES = {
     "IFXXXP": InstrumentType.SPOT,
@@ -97,7 +98,7 @@ def _instrument(row: _Listed) -> Instrument:
         contract_size=size,
         tick_size=row.tickSize,
         lot_size=row.lotSize / per if row.lotSize and per and not row.isInverse else row.lotSize,
-        listed_ns=datetime_ns(row.listing) if row.listing else None,
+        listed_ns=datetime_ns(row.listing) if row.listing and row.listing.year < _NO_YEAR else None,
         expiry_ns=datetime_ns(expiry) if expiry else None,
     )
 

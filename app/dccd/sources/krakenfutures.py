@@ -238,7 +238,7 @@ class _Rates(msgspec.Struct):
     rates: list[_Rate]
 
 
-_rates = msgspec.json.Decoder(_Rates)
+_rates = msgspec.json.Decoder(_Rates, strict=False)
 
 
 def _funding(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:

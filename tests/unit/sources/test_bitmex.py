@@ -210,8 +210,8 @@ def test_instruments(
 def test_indices_spreads_and_predictions_are_no_instruments() -> None:
     for typ in ("MRCXXX", "MRRXXX", "FFMCSX", "FFICSX", "OCECCS"):
         assert listed(typ=typ) == []
-    (it,) = listed(state="Closed")
-    assert not it.active
+    (it,) = listed(state="Closed", listing="2200-02-01T00:00:00.000Z")
+    assert (it.active, it.listed_ns) == (False, None)
 
 
 LIMITED = '{"error":{"message":"Rate limit exceeded, retry in 2 seconds.","name":"RateLimitError"}}'

@@ -159,7 +159,7 @@ def test_funding_is_the_relative_rate() -> None:
     assert isinstance(history, ByTile)
     rates = [
         {"timestamp": "2026-02-01T01:00:00.000Z", "fundingRate": 1.33, "relativeFundingRate": 0.00002},
-        {"timestamp": "2026-02-01T00:00:00Z", "fundingRate": -1.1, "relativeFundingRate": -0.00001},
+        {"timestamp": "2026-02-01T00:00:00Z", "fundingRate": -1.1, "relativeFundingRate": "-0.00001"},
     ]
     got = history.parse(target(), answer({"result": "success", "rates": rates}))
     assert got == {"ts": [START_NS, END_NS], "rate": [-0.00001, 0.00002]}
