@@ -51,7 +51,7 @@ def killed_in_recovery(killer: Killer, room: Path, points: Sequence[Point], ever
             verdict = verdict_on(Found.on_the_real_disk(copy), ledger, power_cut=False)
             tally.add(verdict, f"{point}, then {second}")
             shutil.rmtree(copy)
-        shutil.rmtree(left)
+        shutil.rmtree(left, ignore_errors=True)
     return tally
 
 
@@ -77,4 +77,5 @@ def _killed(killer: Killer, program: str, folder: Path, point: Point) -> Ledger:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=shutil.copy2)  # the index goes by times of change
+    if source.exists():  # else the life was killed before it made its folder
+        shutil.copytree(source, target, copy_function=shutil.copy2)  # the index goes by times of change
