@@ -16,6 +16,7 @@ from pathlib import Path
 from dccd.domain.errors import CorruptFile
 from dccd.storage.footer import FileInfo, Footer
 from dccd.storage.fs import FileSystem
+from dccd.storage.sqlite_damage import reading_sqlite
 
 FILE_NAME = "catalog.db"
 _VERSION = 2
@@ -41,7 +42,7 @@ class CatalogDb:
     def load(self) -> list[FileInfo]:
         """What it held when it was opened, without rows that cannot be trusted; once."""
         rows, self._rows = self._rows, []
-        return [info for row in rows if (info := _decode(row)) is not None]
+        return [info for row in rows if (info := self._decoded(row)) is not None]
 
     def write(self, put: Iterable[FileInfo], drop: Iterable[str]) -> bool:
         """Change rows, all or none; whether it worked. What failed is found out by the next start."""
@@ -67,7 +68,7 @@ class CatalogDb:
     def _open(self) -> tuple[sqlite3.Connection, list[Row]]:
         try:
             return self._prepared()
-        except sqlite3.Error as error:
+        except (CorruptFile, sqlite3.Error) as error:
             _log.warning("the index of the data folder cannot be read (%s); it is made anew", error)
             locked = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
         try:
@@ -75,41 +76,43 @@ class CatalogDb:
                 for suffix in ("", "-journal"):
                     self._fs.remove(self._path.with_name(self._path.name + suffix))
                 return self._prepared()
-        except (sqlite3.Error, OSError) as error:
+        except (CorruptFile, sqlite3.Error, OSError) as error:
             _log.warning("making the index of the data folder failed: %s", error)
         connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         connection.executescript(_SCHEMA)
         return connection, []
 
     def _prepared(self) -> tuple[sqlite3.Connection, list[Row]]:
-        connection = self._fs.database(self._path, durable=False)
+        with reading_sqlite(self._path):
+            connection = self._fs.database(self._path, durable=False)
+            try:
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+                if version == 0 and empty:
+                    connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+                elif version != _VERSION:
+                    raise CorruptFile(f"it has version {version}, not {_VERSION}")
+                connection.execute("DELETE FROM files WHERE FALSE")  # one bit may forbid writing and no more
+                return connection, connection.execute(_SELECT).fetchall()
+            except BaseException:
+                connection.close()
+                raise
+
+    def _decoded(self, row: Row) -> FileInfo | None:
+        """The file of a row, None when the row is damaged: the file itself is read again then."""
+        path, size, mtime, first, last, footer, crc = row
         try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if version == 0 and empty:
-                connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            elif version != _VERSION:
-                raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
-            return connection, connection.execute(_SELECT).fetchall()
-        except BaseException:
-            connection.close()
-            raise
+            with reading_sqlite(self._path):
+                if _crc(path, size, mtime, first, last, footer) != crc:
+                    return None
+                return FileInfo(path, size, mtime, first, last, Footer.decode(footer))
+        except CorruptFile:
+            return None
 
 
 def _encode(info: FileInfo) -> Row:
     values = (info.path, info.size_bytes, info.mtime_ns, info.first_ns, info.last_ns, info.footer.encode())
     return *values, _crc(*values)
-
-
-def _decode(row: Row) -> FileInfo | None:
-    """The file of a row, None when the row is damaged: the file itself is read again then."""
-    path, size, mtime, first, last, footer, crc = row
-    try:
-        if _crc(path, size, mtime, first, last, footer) != crc:
-            return None
-        return FileInfo(path, size, mtime, first, last, Footer.decode(footer))
-    except (CorruptFile, TypeError, ValueError):
-        return None
 
 
 def _crc(path: str, size: int, mtime: int, first: int, last: int, footer: bytes) -> int:

@@ -18,6 +18,7 @@ from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import CorruptFile, StorageError, UsageError
 from dccd.storage.fs import FileSystem, in_words
+from dccd.storage.sqlite_damage import reading_sqlite
 
 FILE_NAME = "coverage.db"
 _VERSION = 2
@@ -31,7 +32,6 @@ CREATE INDEX intervals_of ON intervals (dataset, kind, cause);
 PRAGMA application_id = {_INCOMPLETE};
 PRAGMA user_version = {_VERSION};
 """
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}  # the last: another schema
 _INSERT = "INSERT INTO intervals VALUES (?, ?, ?, ?, ?, ?)"
 Row = tuple[str, str, str, int, int]
 
@@ -82,19 +82,13 @@ class CoverageDb:
         StorageError
             The system would not have it opened now.
         """
-        with in_words("opening the coverage database"):
+        path = state / FILE_NAME
+        with in_words("opening the coverage database"), reading_sqlite(path):
+            connection = fs.database(path, durable=True)
             try:
-                connection = fs.database(state / FILE_NAME, durable=True)
-                try:
-                    return cls(connection)
-                except BaseException:
-                    connection.close()
-                    raise
-            except sqlite3.DatabaseError as error:
-                # Text that is no UTF-8 is refused without a code.
-                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-                if code & 0xFF in _DAMAGE:
-                    raise CorruptFile(str(error)) from error
+                return cls(connection)
+            except BaseException:
+                connection.close()
                 raise
 
     def datasets(self) -> set[DatasetId]:
@@ -264,6 +258,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
             raise
     elif version != _VERSION:
         raise CorruptFile(f"it has version {version}, not {_VERSION}")
+    connection.execute("DELETE FROM intervals WHERE FALSE")  # one bit may forbid writing and no more
 
 
 def row_is_sound(row: Sequence[object]) -> bool:

@@ -13,6 +13,7 @@ from dccd.storage.coverage_db import FILE_NAME, CoverageDb, Row, What, row_is_so
 from dccd.storage.fs import FileSystem, in_words
 from dccd.storage.layout import Layout
 from dccd.storage.quarantine import Quarantine
+from dccd.storage.sqlite_damage import reading_sqlite
 
 # From both ends, up to what is damaged.
 _SELECTS = (
@@ -62,13 +63,15 @@ def ask_for_what_is_covered(db: CoverageDb, covered: Mapping[DatasetId, Interval
 def _salvage(fs: FileSystem, layout: Layout) -> list[Row]:
     """Rows that are sound."""
     found: dict[int, Row] = {}
+    path = layout.state / FILE_NAME
     with (
-        contextlib.suppress(sqlite3.Error),
-        contextlib.closing(fs.database(layout.state / FILE_NAME, durable=True)) as connection,
+        contextlib.suppress(CorruptFile, sqlite3.Error),
+        reading_sqlite(path),
+        contextlib.closing(fs.database(path, durable=True)) as connection,
     ):
         connection.text_factory = lambda text: text.decode(errors="replace")
         for select in _SELECTS:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(CorruptFile, sqlite3.Error), reading_sqlite(path):
                 for rowid, *row in connection.execute(select):
                     if row_is_sound(row):
                         found[rowid] = (row[0], row[1], row[2], row[3], row[4])

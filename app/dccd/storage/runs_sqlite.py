@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 from collections.abc import Callable
 from enum import StrEnum
@@ -14,6 +13,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import aiosqlite
 
 from dccd.domain.errors import CorruptFile, StorageError
+from dccd.storage.sqlite_damage import reading_sqlite
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +34,6 @@ CREATE INDEX runs_by_time ON runs (created_at, run_id);
 """
 _COLUMNS = ["run_id", "created_at", "operation", "state", "dataset", "document", "log_tail"]
 _UNFINISHED = ("pending", "running")
-_DAMAGE = {
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_ERROR,  # another schema
-}
 
 
 class Run(Protocol):
@@ -83,9 +78,22 @@ class RunsStore(Generic[R]):
     synced one by one.
     """
 
-    def __init__(self, connection: aiosqlite.Connection, model: type[R]) -> None:
-        self._db, self._model = connection, model
+    def __init__(self, connection: aiosqlite.Connection, model: type[R], path: Path) -> None:
+        self._db, self._model, self._path = connection, model, path
         self._unsaved: dict[str, R] = {}
+        self._left_out: set[str] = set()
+
+    @property
+    def problems(self) -> list[str]:
+        """What a person should know of it: how many of the runs that were asked for could not be read."""
+        if not self._left_out:
+            return []
+        runs = "1 entry" if len(self._left_out) == 1 else f"{len(self._left_out):,} entries"
+        text = (
+            f"{runs} of the history of runs cannot be read and stay out of lists: damaged, or written by "
+            "another version of dccd. No market data is in them."
+        )
+        return [text]
 
     @classmethod
     async def open(cls, path: Path, model: type[R], put_aside: Callable[[Path, str], None]) -> RunsStore[R]:
@@ -117,17 +125,16 @@ class RunsStore(Generic[R]):
         connection = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            connection = await aiosqlite.connect(path)
-            connection.text_factory = lambda text: text.decode(errors="replace")
-            store = cls(connection, model)
-            await store._prepare(path)
-        except (sqlite3.Error, UnicodeDecodeError, OSError, StorageError) as error:
+            with reading_sqlite(path):
+                connection = await aiosqlite.connect(path)
+                connection.text_factory = lambda text: text.decode(errors="replace")
+                store = cls(connection, model, path)
+                await store._prepare(path)
+        except (sqlite3.Error, OSError, StorageError) as error:
             if connection is not None:
                 await connection.close()
             if isinstance(error, StorageError):
                 raise
-            if _is_damage(error, path):
-                raise CorruptFile(str(error)) from error
             raise StorageError(
                 f"Opening the history of runs, {path}, failed: {error}. It holds no market data; move it "
                 "away and start again to begin a new one."
@@ -207,14 +214,17 @@ class RunsStore(Generic[R]):
             return self._unsaved[run_id].model_copy(deep=True)
         sql = "SELECT json_set(document, '$.log_tail', json(log_tail)) FROM runs WHERE run_id = ?"
         document = await self._one(sql, (run_id,))
-        return None if document is None else self._parsed(document)
+        return None if document is None else self._parsed(run_id, document)
 
-    def _parsed(self, document: str) -> R | None:
+    def _parsed(self, run_id: str, document: str) -> R | None:
         """A run, None when it is none that this version knows: the others are to be seen all the same."""
         try:
-            return self._model.model_validate_json(document)
-        except ValueError as error:
-            _log.warning("leaving a run out of the history: %s", error)
+            with reading_sqlite(self._path):
+                return self._model.model_validate_json(document)
+        except CorruptFile as error:
+            if run_id not in self._left_out:
+                _log.warning("leaving the run %s out of the history: %s", run_id, error)
+                self._left_out.add(run_id)
             return None
 
     async def finish_unfinished(self, change: Callable[[R], R]) -> list[R]:
@@ -273,15 +283,7 @@ class RunsStore(Generic[R]):
         filters["(created_at, run_id) < (SELECT created_at, run_id FROM runs WHERE run_id = ?)"] = before
         used = {sql: value for sql, value in filters.items() if value is not None}
         where = f"WHERE {' AND '.join(used)}" if used else ""
-        sql = f"SELECT document FROM runs {where} ORDER BY created_at DESC, run_id DESC LIMIT ?"  # noqa: S608 - no value is in it
+        sql = f"SELECT run_id, document FROM runs {where} ORDER BY created_at DESC, run_id DESC LIMIT ?"  # noqa: S608 - no value is in it
         async with self._db.execute(sql, (*used.values(), limit)) as cursor:
-            found = [self._parsed(row[0]) async for row in cursor]
+            found = [self._parsed(*row) async for row in cursor]
         return [self._unsaved.get(run.run_id, run) for run in found if run is not None]
-
-
-def _is_damage(error: Exception, path: Path) -> bool:
-    """Whether the file is to blame, and not the system or the moment."""
-    if not isinstance(error, sqlite3.Error):
-        return isinstance(error, UnicodeDecodeError)
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: text that is no UTF-8
-    return code in _DAMAGE or (code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK))

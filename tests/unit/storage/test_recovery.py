@@ -121,12 +121,24 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5000])
 
 
+def not_to_be_written(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[18] ^= 2  # the header's version for writing: whoever only reads goes on without a word
+    path.write_bytes(data)
+
+
 def sql(text: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(text)
 
     return change
+
+
+# SQLite names in its error what it cannot make out, and these words are no text.
+words_that_are_no_text = sql(
+    "PRAGMA writable_schema = 1; UPDATE sqlite_master SET name = CAST(x'c4' AS TEXT), sql = ''"
+)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +148,7 @@ def sql(text: str) -> Callable[[Path], None]:
         nothing,
         a_folder,
         cut,
+        words_that_are_no_text,
         sql("PRAGMA user_version = 1"),
         sql("DROP TABLE files"),
         sql("ALTER TABLE files DROP COLUMN crc"),
@@ -168,6 +181,15 @@ def test_no_flipped_bit_of_the_index_makes_a_wrong_answer(stored: Path) -> None:
             assert info.covered == span(-60, 60), at
 
 
+def test_an_index_that_is_not_to_be_written_is_made_anew(stored: Path) -> None:
+    path = stored / ".dccd" / "catalog.db"
+    not_to_be_written(path)
+    with closing(Store.open(stored)) as store:
+        fill(store, 60, 70)
+        assert store.info(BARS).rows == 130
+    sql("DELETE FROM files")(path)
+
+
 def test_an_index_that_another_program_holds_is_left_alone(stored: Path) -> None:
     path = stored / ".dccd" / "catalog.db"
     with closing(sqlite3.connect(path)) as other:
@@ -192,6 +214,8 @@ def test_an_index_that_another_program_holds_is_left_alone(stored: Path) -> None
     [
         garbage,
         cut,
+        not_to_be_written,
+        words_that_are_no_text,
         sql("DROP TABLE intervals"),
         sql("UPDATE intervals SET start_ns = start_ns + 1"),
         sql("UPDATE intervals SET kind = 'no such kind'"),

@@ -234,18 +234,25 @@ async def test_a_file_of_another_form_is_put_aside(
     await again.close()
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["'$.news', 1", "'$.target.span', '!m'"],  # a field of a newer version; what no span is, in its own words
+)
 async def test_a_run_that_this_version_does_not_know_hides_no_other(
-    open_store: Opens, runs: Store, path: Path, aside: list[str]
+    open_store: Opens, runs: Store, path: Path, aside: list[str], change: str
 ) -> None:
     for number in range(3):
         await runs.save(run(number, RunState.RUNNING))
     await runs.close()
-    changed(path, "UPDATE runs SET document = json_set(document, '$.news', 1) WHERE run_id = 'run1'")
+    changed(path, f"UPDATE runs SET document = json_set(document, {change}) WHERE run_id = 'run1'")
     again = await open_store()
+    assert again.problems == []
     assert [item.run_id for item in await again.list()] == ["run2", "run0"]
     assert await again.get("run1") is None
     assert len(await again.finish_unfinished(interrupted)) == 2
     assert aside == []
+    [told] = again.problems
+    assert told.startswith("1 entry of the history of runs cannot be read")
     await again.close()
 
 
