@@ -14,10 +14,12 @@ from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import Source, Target
 from dccd.sources.binance import BINANCE
 from dccd.sources.bybit import BYBIT
+from dccd.sources.coinbase import COINBASE
 from dccd.sources.kraken import KRAKEN
 from dccd.sources.okx import OKX
 from tests.exchanges.live.binance import BinanceFuturesLive, BinanceLinearLive, BinanceLive
 from tests.exchanges.live.bybit import BybitLive
+from tests.exchanges.live.coinbase import CoinbaseLive
 from tests.exchanges.live.engine import LiveStandIn
 from tests.exchanges.live.kraken import KrakenLive
 from tests.exchanges.live.okx import OkxLive
@@ -127,6 +129,9 @@ PARTIES = (
         source=BINANCE, stand_in=BinanceFuturesLive, symbol="BTC/USD:BTC", native="BTCUSD_PERP",
         wire="BTCUSD_PERP", market=Market.INVERSE, spans=_BINANCE_SPANS, finds="sequence",
         contract_size=100.0,
+    ),
+    Party(
+        source=COINBASE, stand_in=CoinbaseLive, symbol="BTC/USD", native="BTC-USD", wire="BTC-USD",
     ),
     Party(
         source=KRAKEN, stand_in=KrakenLive, symbol="BTC/USD", native="XBTUSD", wire="BTC/USD",

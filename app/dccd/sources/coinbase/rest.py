@@ -1,4 +1,4 @@
-"""Coinbase Exchange (Advanced Trade is another API): spot pairs, market data that needs no key.
+"""Coinbase Exchange's spot pairs over REST: lists, bars, trades and books that need no key.
 
 Documentation: https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/
 (get-product-candles, get-product-trades, get-product-book, get-all-known-trading-pairs), and
@@ -8,7 +8,7 @@ https://docs.cdp.coinbase.com/exchange/rest-api/pagination and …/rate-limits. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -23,13 +23,11 @@ from dccd.domain.types import DataType, Evidence, InstrumentType, Market
 from dccd.sources.base import (
     ByIdBack,
     ByWindow,
-    Host,
-    Limit,
+    History,
     Listing,
     Request,
     Response,
     Snapshot,
-    Source,
     Target,
     columns,
     historical,
@@ -88,7 +86,7 @@ def _instruments(response: Response) -> Sequence[Instrument]:
     return [_instrument(product) for product in _products.decode(response.body)]
 
 
-def _times_ns(texts: Sequence[str]) -> list[int]:
+def times_ns(texts: Sequence[str]) -> list[int]:
     """Times as ``2025-08-18T05:57:59.203013541Z``, of no to nine digits after the second."""
     minutes: dict[str, int] = {}
     found = []
@@ -144,7 +142,7 @@ class _Trade(msgspec.Struct, gc=False):
 
 
 _trades = msgspec.json.Decoder(list[_Trade], strict=False)
-_SIDES = {"buy": "sell", "sell": "buy"}  # theirs is the maker's
+SIDES = {"buy": "sell", "sell": "buy"}  # theirs is the maker's
 
 
 def _before(target: Target, stop_id: int, limit: int) -> Request:
@@ -154,10 +152,10 @@ def _before(target: Target, stop_id: int, limit: int) -> Request:
 def _parse_trades(target: Target, response: Response) -> Columns:
     rows = _trades.decode(response.body)[::-1]
     return {
-        "ts": _times_ns([row.time for row in rows]),
+        "ts": times_ns([row.time for row in rows]),
         "price": [row.price for row in rows],
         "amount": [row.size for row in rows],
-        "side": [_SIDES[row.side] for row in rows],
+        "side": [SIDES[row.side] for row in rows],
         "tid_num": [row.trade_id for row in rows],
     }
 
@@ -177,7 +175,7 @@ _book = msgspec.json.Decoder(_Book, strict=False)
 def _parse_book(target: Target, response: Response) -> Columns:
     book = _book.decode(response.body)
     bids, asks = book.bids[: target.depth], book.asks[: target.depth]
-    ts_ns = _times_ns([book.time])[0] if book.time else None
+    ts_ns = times_ns([book.time])[0] if book.time else None
     return {**levels(bids, asks, ts_ns), "count": [level[2] for level in (*bids, *asks)]}
 
 
@@ -188,7 +186,7 @@ class _Error(msgspec.Struct):
     message: str
 
 
-def _error(response: Response) -> ExchangeError | None:
+def error(response: Response) -> ExchangeError | None:
     """What is wrong with an answer, in Coinbase's words; None when nothing is."""
     status = response.status
     if status < 400 and not response.body.startswith(b'{"message"'):
@@ -209,42 +207,33 @@ def _error(response: Response) -> ExchangeError | None:
     return ExchangeRefused(f"Coinbase refused the request {answer}", str(status))
 
 
-COINBASE = Source(
-    id="coinbase",
-    name="Coinbase",
-    hosts={"spot": Host("https://api.exchange.coinbase.com", "rest_url", _request("/time"))},
-    host_of={Market.SPOT: "spot"},
-    budgets={"spot": Limit(10, window_s=1, unit="requests", rolling=True)},
-    capabilities=(
-        historical(
-            DataType.OHLC, _DOCS + "get-product-candles", _BARS, spans=_SPANS, evidence=Evidence.RECORDED
-        ),
-        historical(DataType.TRADES, _DOCS + "get-product-trades", _TRADES, direction="backward"),
-        historical(DataType.ORDERBOOK, _DOCS + "get-product-book", _LEVELS, depths=_DEPTHS, recent=True),
+HISTORY: Mapping[DataType, History] = {
+    DataType.OHLC: ByWindow(
+        request=_candles,
+        parse=_parse_candles,
+        first=lambda target: _before(target, 2, 1),
+        # The very first trade, or the exchange's opening where that trade is not served.
+        parse_first=lambda target, response: {"ts": _parse_trades(target, response)["ts"] or [_OPENED_NS]},
+        rows=_BARS,
+        settle_s=300.0,  # as long may an answer be an old one, by its Cache-Control
     ),
-    listings=(Listing(_request("/products"), _instruments),),
-    history={
-        DataType.OHLC: ByWindow(
-            request=_candles,
-            parse=_parse_candles,
-            first=lambda target: _before(target, 2, 1),
-            # The very first trade, or the exchange's opening where that trade is not served.
-            parse_first=lambda target, response: {
-                "ts": _parse_trades(target, response)["ts"] or [_OPENED_NS]
-            },
-            rows=_BARS,
-            settle_s=300.0,  # as long may an answer be an old one, by its Cache-Control
-        ),
-        DataType.TRADES: ByIdBack(
-            request=_before,
-            latest=lambda target: _of(target, "trades", ("limit", 1)),
-            parse=_parse_trades,
-            rows=1000,
-        ),
-        DataType.ORDERBOOK: Snapshot(
-            request=lambda target: _of(target, "book", ("level", 2)), parse=_parse_book
-        ),
-    },
-    error=_error,
-    clock_ns=lambda response: int(msgspec.json.decode(response.body, type=_Time).epoch * S_NS),
+    DataType.TRADES: ByIdBack(
+        request=_before,
+        latest=lambda target: _of(target, "trades", ("limit", 1)),
+        parse=_parse_trades,
+        rows=1000,
+    ),
+    DataType.ORDERBOOK: Snapshot(request=lambda target: _of(target, "book", ("level", 2)), parse=_parse_book),
+}
+CAPABILITIES = (
+    historical(DataType.OHLC, _DOCS + "get-product-candles", _BARS, spans=_SPANS, evidence=Evidence.RECORDED),
+    historical(DataType.TRADES, _DOCS + "get-product-trades", _TRADES, direction="backward"),
+    historical(DataType.ORDERBOOK, _DOCS + "get-product-book", _LEVELS, depths=_DEPTHS, recent=True),
 )
+LISTING = Listing(_request("/products"), _instruments)
+CLOCK = _request("/time")
+
+
+def clock_ns(response: Response) -> int:
+    """The time that `CLOCK` is answered with."""
+    return int(msgspec.json.decode(response.body, type=_Time).epoch * S_NS)
