@@ -142,6 +142,7 @@ def test_weeks_open_on_monday_months_on_the_first_days_at_midnight(ts_ns: int) -
     length = Span.parse("1mo").next(datetime_ns(month)) - datetime_ns(month)
     assert length == monthrange(month.year, month.month)[1] * DAY_NS
     assert Span.parse("1d").floor(ts_ns) % DAY_NS == 0
+    assert Span.parse("14d").floor(ts_ns) % (14 * DAY_NS) == 0
 
 
 @given(moments, st.sampled_from(["14d", "15d", "3d", "1w"]), moments)

@@ -79,15 +79,16 @@ class Span:
     def floor(self, ts_ns: int, anchor_ns: int | None = None) -> int:
         """Open time of the bar that holds `ts_ns`.
 
-        Bars stand on UTC boundaries: weeks on Monday, months on the first, all else on multiples of
-        the span since 1970. `anchor_ns` is any open time of an exchange that counts otherwise.
+        Bars stand on UTC boundaries: weeks on Monday, months on the first, all else (and so fourteen
+        days) on multiples of the span since 1970. `anchor_ns` is any open time of an exchange that counts
+        otherwise.
         """
         if self.months:
             moment = ns_datetime(ts_ns)
             month = (moment.year * 12 + moment.month - 1) // self.months * self.months
             return datetime_ns(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC))
         if anchor_ns is None:
-            anchor_ns = MONDAY_NS if self.seconds % _UNIT_S["w"] == 0 else 0
+            anchor_ns = MONDAY_NS if self.seconds == _UNIT_S["w"] else 0
         length = self.nominal_ns
         return (ts_ns - anchor_ns) // length * length + anchor_ns
 

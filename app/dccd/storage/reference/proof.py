@@ -10,12 +10,10 @@ import pyarrow.compute
 
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import SPAN_TYPES
-from dccd.domain.span import MONDAY_NS, Span
+from dccd.domain.span import Span
 from dccd.domain.types import DataType
 
 pc: Any = pyarrow.compute  # its stubs refuse much of what the kernels take
-
-_WEEK_S = 604_800
 
 
 class Proof:
@@ -63,7 +61,7 @@ class Proof:
             found = [(t, span.next(t)) for t in times]
         else:
             length = pa.scalar(span.nominal_ns, pa.int64())
-            anchor = pa.scalar(MONDAY_NS if span.seconds % _WEEK_S == 0 else 0, pa.int64())
+            anchor = pa.scalar(span.floor(0), pa.int64())
             since = pc.subtract(ts, anchor)
             on_grid = pc.equal(pc.multiply(pc.divide(since, length), length), since)
             good = ts.filter(on_grid)
