@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from dccd.application import service_factory
 from dccd.domain.timeutils import MS_NS, parse_time
+from dccd.domain.types import Market, Transport
+from dccd.sources.binance import BINANCE
 from tests.e2e.command_line import HOURLY, Dccd, wait_for
 from tests.exchanges.binance import BinanceStandIn
 from tests.exchanges.engine import Fault, Request, Response
@@ -69,6 +73,37 @@ def test_gaps_are_listed_and_filled(
     capsys.readouterr()
     assert dccd("gaps", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {}
+
+
+def test_what_works_from_here(
+    dccd: Dccd,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    places: list[str],
+    exchange: BinanceStandIn,
+) -> None:
+    rest = tuple(item for item in BINANCE.capabilities if item.transport is Transport.REST)
+    monkeypatch.setattr(service_factory, "SOURCES", (replace(BINANCE, capabilities=rest),))
+    assert dccd("doctor", "binance") == 0
+    printed = capsys.readouterr().out
+    tried = sum(len(item.markets) for item in rest) + 2 * len(Market)  # clocks and lists as well
+    assert f"All {tried} work." in printed
+    assert len(printed.splitlines()) == tried + 2
+    assert not Path(places[3]).exists()  # looking makes no folder
+
+    refusal = Response(b'{"code":-1100,"msg":"Illegal characters found in parameter."}', status=400)
+    exchange.faults.append(Fault("answer", "/dapi/v1/depth", times=None, response=refusal))
+    assert dccd("doctor") == 1
+    printed = capsys.readouterr().out
+    (broken,) = [line for line in printed.splitlines() if "FAILS" in line]
+    assert broken.split()[:5] == ["binance", "inverse", "orderbook", "rest", "BTC/USD:BTC"]
+    assert "Illegal characters found in parameter." in broken
+    assert f"{tried - 1} of {tried} work." in printed
+    assert dccd("doctor", "binance", "--wait", "30", "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["works"], found["fails"], len(found["findings"])) == (tried - 1, 1, tried)
+    assert dccd("doctor", "binanse") == 2
+    assert dccd("doctor", "--wait", "0") == 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dccd.domain.span import Span
 from dccd.domain.timeutils import parse_time
 from dccd.domain.types import DataType, Transport
 
-Operation: TypeAlias = Literal["backfill", "export", "verify", "check", "audit", "adopt", "move"]
+Operation: TypeAlias = Literal["backfill", "export", "verify", "check", "audit", "adopt", "move", "doctor"]
 LOG_TAIL_MAX = 200
 
 

@@ -12,6 +12,7 @@ from dccd.application.jobs import JobParams, JobSpec, JobTarget
 from dccd.application.operations.audit import AuditParams, audit, auditable
 from dccd.application.operations.check import WINDOWS_DEFAULT, CheckParams, CheckResult, check, checkable
 from dccd.application.operations.derive import trades_of
+from dccd.application.operations.doctor import DoctorParams, doctor
 from dccd.application.operations.recorded import Told, new_work_run
 from dccd.application.operations.verify import VerifyParams, verify
 from dccd.application.scheduler import Submission
@@ -212,6 +213,23 @@ class Mending:
         params = VerifyParams(datasets=[str(dataset) for dataset in wanted], mend=mend)
         run = new_work_run("verify", params, wanted[0] if len(wanted) == 1 else None)
         return await self._service.scheduler.submit_work(run, work, beside=True)
+
+    async def doctor(self, params: DoctorParams) -> Submission:
+        """Try what exchanges are declared to offer, each once and small; see ``operations.doctor``.
+
+        Raises
+        ------
+        UnknownExchange
+        """
+        registry = self._service.registry
+        ids = dict.fromkeys(registry.get(name).id for name in params.exchanges or registry.ids())
+        sources = [registry.get(name) for name in ids]
+        params = params.model_copy(update={"exchanges": list(ids)})
+
+        async def work(told: Told) -> dict[str, Any]:
+            return await doctor(sources, params, told)
+
+        return await self._service.scheduler.submit_work(new_work_run("doctor", params), work, slot="doctor")
 
     def _ask_for(self, dataset: DatasetId, gaps: Sequence[Gap]) -> int | None:
         """Where what is known of the dataset ends; what was lost without being asked for is asked for."""

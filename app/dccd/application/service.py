@@ -27,6 +27,7 @@ from dccd.application.operations import plan as plan_operation
 from dccd.application.operations.adopt_work import AdoptParams
 from dccd.application.operations.chart import Chart
 from dccd.application.operations.derive import derived_dataset
+from dccd.application.operations.doctor import DoctorParams
 from dccd.application.operations.export import ExportParams, check_export
 from dccd.application.operations.inventory import inventory
 from dccd.application.operations.move import MoveParams
@@ -306,6 +307,8 @@ class Service:
             return await self.mending.verify(
                 [DatasetId.parse(text) for text in asked_of.datasets], mend=asked_of.mend
             )
+        if run.operation == "doctor":
+            return await self.mending.doctor(DoctorParams.model_validate(run.params))
         assert run.target is not None, "a backfill is about one dataset"
         return await self.scheduler.submit(JobSpec.backfill(run.target, JobParams.model_validate(run.params)))
 

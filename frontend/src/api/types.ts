@@ -213,6 +213,12 @@ export interface Disk {
   state: "enough" | "low" | "full";
 }
 
+/** Try what these exchanges, or all, are declared to offer; each answer may take so long. */
+export interface DoctorRequest {
+  exchanges?: string[] | null;
+  wait_s?: number;
+}
+
 /** It was done; there is nothing more to say. */
 export interface Done {
   status: "ok";

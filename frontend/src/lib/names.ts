@@ -43,6 +43,7 @@ const OPERATION_NAMES: Record<string, string> = {
   audit: "Audit",
   adopt: "Take over",
   move: "Move",
+  doctor: "Try the exchanges",
 };
 
 export function operationName(operation: string): string {

@@ -1,6 +1,15 @@
 import { expect, test } from "vitest";
 
-import { adoption, audited, checked, mendable, outcome, verdict, verification } from "./results";
+import {
+  adoption,
+  audited,
+  checked,
+  doctored,
+  mendable,
+  outcome,
+  verdict,
+  verification,
+} from "./results";
 
 const DAMAGED = {
   datasets: [
@@ -120,4 +129,30 @@ test("what only looks is not good before it is known what it saw", () => {
   expect(verdict("audit", { differences: [{ ts: "t" }] }).text).toBe("Differences");
   expect(verdict("check", {}).text).toBe("Not compared");
   expect(verdict("backfill", { why: "gone" }).tone).toBe("warn");
+});
+
+test("of the exchanges that were tried, what does not work", () => {
+  const found = doctored({
+    works: 2,
+    findings: [
+      {
+        exchange: "okx",
+        market: "spot",
+        what: "clock",
+        transport: null,
+        works: true,
+        words: "1 s",
+      },
+      {
+        exchange: "okx",
+        market: "spot",
+        what: "ohlc",
+        transport: "rest",
+        works: false,
+        words: "No.",
+      },
+    ],
+  });
+  expect(found).toEqual({ works: 2, failures: [{ name: "okx spot ohlc rest", words: "No." }] });
+  expect(doctored({})).toEqual({ works: 0, failures: [] });
 });

@@ -110,6 +110,23 @@ export function mendable({ datasets }: Verification): string[] {
     .map((it) => it.dataset);
 }
 
+export interface Doctored {
+  works: number;
+  failures: { name: string; words: string }[];
+}
+
+export function doctored(result: Json): Doctored {
+  return {
+    works: count(result["works"]),
+    failures: records(result["findings"])
+      .filter((it) => it["works"] !== true)
+      .map((it) => ({
+        name: ["exchange", "market", "what", "transport"].map((key) => text(it[key])).join(" "),
+        words: text(it["words"]),
+      })),
+  };
+}
+
 export function checked(result: Json): Comparison {
   return {
     passed: result["passed"] === true,

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "verify --json": ("verify", *HOURLY, "--json"),
     "adopt": ("adopt", "old"),
     "move": ("move", "new"),
+    "doctor": ("doctor", "binance"),
     "repair": ("repair", *HOURLY),
     "gaps --fill": ("gaps", *HOURLY, "--fill"),
 }
@@ -52,6 +53,8 @@ RESULT: dict[str, Any] = {
     "passed": True,
     "doubted": [],
     "datasets": [],
+    "findings": [],
+    "works": 1,
     "not_taken": [],
     "not_taken_count": 0,
     "config": None,
@@ -71,13 +74,14 @@ class Ended:
             difference: dict[str, Any] = {"ts": "", "id": None, "verdict": "differs", "fields": {}}
             difference |= {"field": "close", "derived": 1.0, "stored": 2.0, "relative": 0.5}
             result = RESULT | {"sound": not self.faults, "differences": [difference] * self.faults}
+            result["fails"] = self.faults
         made = {"dataset": ID, "rows_written": 0, "folder": "new", "state": self.state, "result": result}
         return made if self.code is None else made | {"code": self.code, "error": "It went wrong."}
 
     async def _end(self, *_: object, **__: object) -> dict[str, Any]:
         return self.outcome()
 
-    backfill = check = audit = export = verify = adopt = move = _end
+    doctor = backfill = check = audit = export = verify = adopt = move = _end
 
     async def inventory(self) -> list[dict[str, Any]]:
         return [{"id": ID, "data_type": "ohlc"}]
@@ -102,7 +106,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, folder: Path, client: Ended, argument
     async def connect(_: object) -> AsyncIterator[Ended]:
         yield client
 
-    for name in ("backfill", "check", "data", "keep", "adopt", "move", "gaps"):
+    for name in ("backfill", "check", "data", "keep", "adopt", "move", "gaps", "doctor"):
         module = importlib.import_module(f"dccd.interfaces.cli.{name}")
         monkeypatch.setattr(module, "connect", connect)
         monkeypatch.setattr(module, "require_data", lambda _: None, raising=False)
@@ -134,7 +138,7 @@ def test_a_run_ends_every_command_alike(
         assert said.err.count("dccd: ") == 1
 
 
-@pytest.mark.parametrize("command", ["check", "check all", "audit", "verify", "verify --json"])
+@pytest.mark.parametrize("command", ["check", "check all", "audit", "verify", "verify --json", "doctor"])
 def test_what_is_found_wrong_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
 ) -> None:

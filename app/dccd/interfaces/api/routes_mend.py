@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from dccd.application.operations.doctor import DoctorParams
 from dccd.domain.dataset import DatasetId
 from dccd.interfaces.api import convert, models
 from dccd.interfaces.api.context import Context
@@ -51,4 +52,11 @@ async def repair(context: Context, body: models.RepairRequest) -> models.Repairs
     )
 
 
-ENDPOINTS = (check, audit, fill, repair)
+@endpoint("POST", "/api/doctor", status=HTTPStatus.ACCEPTED)
+async def doctor(context: Context, body: models.DoctorRequest) -> models.RunStarted:
+    """Try what exchanges are declared to offer, each once and small; the run's result says what works."""
+    params = DoctorParams(exchanges=body.exchanges or [], wait_s=body.wait_s)
+    return convert.started(await context.service.mending.doctor(params))
+
+
+ENDPOINTS = (check, audit, fill, repair, doctor)

@@ -23,6 +23,12 @@ def config_of(arguments: Namespace) -> AppConfig:
     return load_config(getattr(arguments, "config", None), data_path=getattr(arguments, "data_path", None))
 
 
+def has_data(arguments: Namespace) -> bool:
+    """Whether the data folder holds anything; somebody else's state is refused where it is opened."""
+    layout = Layout(config_of(arguments).data_path)
+    return layout.holds_data() or layout.state.exists()
+
+
 def require_data(arguments: Namespace) -> None:
     """Refuse to look into a folder that holds nothing of ours, so that looking makes none.
 
@@ -35,8 +41,7 @@ def require_data(arguments: Namespace) -> None:
     """
     data_path = config_of(arguments).data_path
     layout = Layout(data_path)
-    # A folder with somebody else's state goes on to where that is refused by its name.
-    if not (layout.holds_data() or layout.state.exists()):
+    if not has_data(arguments):
         refuse_foreign(RealFileSystem(), layout)  # by its files alone it can be somebody else's, too
         raise UnknownDataset(
             f"Nothing is stored in {data_path}. Download something first (dccd backfill --help), "

@@ -24,6 +24,7 @@ _COMMANDS = {
     "read": "data:read",
     "inventory": "data:inventory",
     "capabilities": "capabilities:capabilities",
+    "doctor": "doctor:doctor",
     "gaps": "gaps:gaps",
     "repair": "gaps:repair",
     "check": "check:check",

@@ -84,10 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     inventory = command("inventory", "List what is stored.")
     inventory.add_argument("--json", action="store_true", help="as JSON")
 
-    capabilities = command("capabilities", "List what the exchanges offer, and what that is known from.")
-    capabilities.add_argument("exchange", metavar="EXCHANGE", nargs="?", help="only this one")
-    capabilities.add_argument("--json", action="store_true", help="as JSON")
-
+    _exchange_commands(command)
     _mending_commands(command)
 
     export = command("export", "Write stored rows to files in a folder.")
@@ -119,6 +116,19 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="as JSON")
     command("open", "Show the running app's window, or print an address to open in a browser.")
     return parser
+
+
+def _exchange_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    capabilities = command("capabilities", "List what the exchanges offer, and what that is known from.")
+    capabilities.add_argument("exchange", metavar="EXCHANGE", nargs="?", help="only this one")
+    capabilities.add_argument("--json", action="store_true", help="as JSON")
+
+    doctor = command("doctor", "Try what the exchanges offer, each once and small, and say what works.")
+    doctor.add_argument("exchanges", metavar="EXCHANGE", nargs="*", help="only these (default: all)")
+    doctor.add_argument(
+        "--wait", type=float, metavar="S", help="seconds that each answer, or live message, may take (20)"
+    )
+    doctor.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _mending_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:

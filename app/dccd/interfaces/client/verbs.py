@@ -185,6 +185,30 @@ class Client(Connection):
         run = await self.follow_started(started, on_progress)
         return _outcome(run) | {"result": run["result"]}
 
+    async def doctor(
+        self,
+        exchanges: list[str] | None = None,
+        *,
+        wait_s: float | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Json:
+        """Try what exchanges, or all of them, are declared to offer, each once and small.
+
+        Parameters
+        ----------
+        wait_s : float or None
+            How long each answer, or live message, may take; None is 20.
+
+        Returns
+        -------
+        dict
+            What :meth:`backfill` does, and ``result``, see `docs/api.md`.
+        """
+        given = (("exchanges", exchanges), ("wait_s", wait_s))
+        body = {name: value for name, value in given if value is not None}
+        run = await self.follow_started(await self.call("POST", "/api/doctor", json=body), on_progress)
+        return _outcome(run) | {"result": run["result"]}
+
     async def audit(
         self,
         dataset: str,

@@ -44,6 +44,7 @@ from dccd.interfaces.api.models.keeping import Trash, TrashItem, VerifyRequest
 from dccd.interfaces.api.models.mending import (
     AuditRequest,
     CheckRequest,
+    DoctorRequest,
     RepairRequest,
     Repairs,
     RepairStarted,
@@ -101,6 +102,7 @@ __all__ = [
     "DatasetRequest",
     "Depth",
     "Disk",
+    "DoctorRequest",
     "Done",
     "DownloadQuery",
     "Exchange",

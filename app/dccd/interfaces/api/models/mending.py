@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dccd.application.operations.check import WINDOWS_DEFAULT, WINDOWS_MAX
+from dccd.application.operations.doctor import WAIT_S
 from dccd.interfaces.api.models.base import Answer, Request, Text, Time
 
 
@@ -15,6 +16,13 @@ class CheckRequest(Request):
 
     windows: Annotated[int, Field(ge=1, le=WINDOWS_MAX)] = WINDOWS_DEFAULT
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+
+
+class DoctorRequest(Request):
+    """Try what these exchanges, or all, are declared to offer; each answer may take so long."""
+
+    exchanges: Annotated[list[Text], Field(min_length=1, max_length=100)] | None = None
+    wait_s: Annotated[float, Field(gt=0, le=600)] = WAIT_S
 
 
 class AuditRequest(Request):
