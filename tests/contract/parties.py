@@ -13,11 +13,13 @@ from dccd.domain.symbol import Symbol
 from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import Source, Target
 from dccd.sources.binance import BINANCE
+from dccd.sources.bitfinex import BITFINEX
 from dccd.sources.bybit import BYBIT
 from dccd.sources.coinbase import COINBASE
 from dccd.sources.kraken import KRAKEN
 from dccd.sources.okx import OKX
 from tests.exchanges.live.binance import BinanceFuturesLive, BinanceLinearLive, BinanceLive
+from tests.exchanges.live.bitfinex import BitfinexLive
 from tests.exchanges.live.bybit import BybitLive
 from tests.exchanges.live.coinbase import CoinbaseLive
 from tests.exchanges.live.engine import LiveStandIn
@@ -132,6 +134,17 @@ PARTIES = (
     ),
     Party(
         source=COINBASE, stand_in=CoinbaseLive, symbol="BTC/USD", native="BTC-USD", wire="BTC-USD",
+    ),
+    *(
+        Party(
+            source=BITFINEX, stand_in=BitfinexLive, symbol=symbol, native=native, wire=native, market=market,
+            depth=100, finds="checksum", contract_size=size,
+            spans=("1m", "5m", "15m", "30m", "1h", "3h", "6h", "12h", "1d", "1w", "14d", "1mo"),
+        )
+        for market, symbol, native, size in (
+            (Market.SPOT, "BTC/USD", "tBTCUSD", None),
+            (Market.LINEAR, "BTC/USDT:USDT", "tBTCF0:USTF0", 1.0),
+        )
     ),
     Party(
         source=KRAKEN, stand_in=KrakenLive, symbol="BTC/USD", native="XBTUSD", wire="BTC/USD",

@@ -302,7 +302,6 @@ async def test_what_is_not_offered_is_refused_by_name(bitfinex: BoundSource) -> 
         ("BTC/USD", DataType.OPEN_INTEREST, "1m"),
         ("BTC/USDT:USDT", DataType.OPEN_INTEREST, "1h"),
         ("BTC/USD", DataType.OHLC, "4h"),
-        ("BTC/USD", DataType.OHLC, "14d"),
     ]
     for symbol, kind, span in refusals:
         with pytest.raises(NoCapability):

@@ -1,4 +1,4 @@
-"""Bitfinex: spot pairs and perpetuals, market data of the API v2 that needs no key.
+"""Bitfinex over REST: lists, bars, trades, books and the status of contracts, with no key.
 
 Documentation: https://docs.bitfinex.com/reference/rest-public-candles and the pages beside it (…-trades,
 …-book, …-derivatives-status-history, …-conf, …-platform-status); allowances and errors:
@@ -9,29 +9,24 @@ is paid when: https://www.bitfinex.com/legal/derivative/funding. What was found 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 import msgspec
 
 from dccd.domain.errors import ExchangeError, ExchangeRefused, ExchangeUnavailable, Throttled
-from dccd.domain.instrument import Instrument
 from dccd.domain.records import Columns
-from dccd.domain.symbol import Symbol, currency
 from dccd.domain.timeutils import MS_NS, datetime_ns, iso
-from dccd.domain.types import DataType, Evidence, InstrumentType, Market
+from dccd.domain.types import DataType, Evidence, Market
 from dccd.sources.base import (
     ByCursor,
     ByTime,
     ByWindow,
-    Host,
-    Limit,
-    Listing,
+    History,
     Page,
     Request,
     Response,
     Snapshot,
-    Source,
     Target,
     columns,
     historical,
@@ -40,12 +35,12 @@ from dccd.sources.base import (
 
 _DOCS = "https://docs.bitfinex.com/reference/rest-public-"
 _STATUS_DOCS = _DOCS + "derivatives-status-history"
-_SPANS = {
+SPANS = {
     "1m": "1m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1h", "3h": "3h", "6h": "6h", "12h": "12h",
-    "1d": "1D", "1w": "1W", "1mo": "1M",
+    "1d": "1D", "1w": "1W", "14d": "14D", "1mo": "1M",
 }  # fmt: skip
-_MARKETS = (Market.SPOT, Market.LINEAR)
-_ROWS, _LEVELS = dict.fromkeys(_MARKETS, 10_000), dict.fromkeys(_MARKETS, 250)
+MARKETS = (Market.SPOT, Market.LINEAR)
+_ROWS, _LEVELS = dict.fromkeys(MARKETS, 10_000), dict.fromkeys(MARKETS, 250)
 _STATES = {Market.LINEAR: 5000}  # one a minute
 _FUNDINGS = {Market.LINEAR: 10}
 _PERIOD_MS = 8 * 3_600_000
@@ -64,40 +59,12 @@ def _oldest(path: str, budget: str, limit: int, start_ns: int, end_ns: int | Non
     )
 
 
-# Instruments, see rest-public-conf: pairs, contracts, and what currencies are called elsewhere
-
-_lists = msgspec.json.Decoder(tuple[list[str], list[str], list[tuple[str, str]]])
-
-
-def _instruments(response: Response) -> Sequence[Instrument]:
-    pairs, contracts, names = _lists.decode(response.body)
-    return [*_of(Market.SPOT, pairs, dict(names)), *_of(Market.LINEAR, contracts, dict(names))]
-
-
-def _of(market: Market, pairs: Iterable[str], names: dict[str, str]) -> Iterator[Instrument]:
-    is_spot = market is Market.SPOT
-    for pair in pairs:
-        base, _, quote = pair.partition(":") if ":" in pair else (pair[:3], "", pair[3:])
-        codes = [base, quote] if is_spot else [base.removesuffix("F0"), quote.removesuffix("F0")]
-        told = [names.get(code, code) for code in codes]
-        if any(name.startswith("TEST") for name in codes + told):
-            continue  # trading on paper, under the real currencies' names
-        symbol = Symbol(currency(told[0]), currency(told[1]), None if is_spot else currency(told[1]))
-        yield Instrument(
-            exchange="bitfinex",
-            symbol=symbol,
-            native="t" + pair,
-            market=market,
-            type=InstrumentType.SPOT if is_spot else InstrumentType.PERPETUAL,
-            contract_size=None if is_spot else 1.0,
-            lot_size=1e-8,  # prices have five significant digits, which is no step
-        )
-
-
 # Bars, see rest-public-candles: none of times without trades
 
 
-class _Bar(msgspec.Struct, array_like=True, gc=False):
+class Bar(msgspec.Struct, array_like=True, gc=False):
+    """As REST and streams list it."""
+
     ts: int
     open: float
     close: float
@@ -106,48 +73,61 @@ class _Bar(msgspec.Struct, array_like=True, gc=False):
     volume: float
 
 
-_bars = msgspec.json.Decoder(list[_Bar])
+_bars = msgspec.json.Decoder(list[Bar])
 
 
 def _candles(target: Target, start_ns: int = 0, end_ns: int | None = None, limit: int = 1) -> Request:
-    key = f"trade:{_SPANS[str(target.span)]}:{target.instrument.native}"
+    key = f"trade:{SPANS[str(target.span)]}:{target.instrument.native}"
     return _oldest(f"candles/{key}", "candles", limit, start_ns, end_ns)
 
 
-def _parse_candles(target: Target, response: Response) -> Columns:
-    """Where weeks begin is not documented: were it not on Mondays, the open one would be taken for closed."""
-    found = columns(_bars.decode(response.body), "open", "high", "low", "close", "volume")
+def bar_columns(target: Target, bars: Sequence[Bar]) -> Columns:
+    """Bars in the order they come in.
+
+    Where weeks begin is not documented: were it not on Mondays, the open one would be taken for closed.
+    """
+    found = columns(bars, "open", "high", "low", "close", "volume")
     first: Sequence[int] = found["ts"][:1]  # type: ignore[assignment]
     if target.span is not None and any(target.span.floor(ts) != ts for ts in first):
         raise ValueError(f"a bar of {target.span} begins at {iso(first[0])}")
     return found
 
 
+def _parse_candles(target: Target, response: Response) -> Columns:
+    return bar_columns(target, _bars.decode(response.body))
+
+
 # Trades, see rest-public-trades
 
 
-class _Trade(msgspec.Struct, array_like=True, gc=False):
+class Trade(msgspec.Struct, array_like=True, gc=False):
+    """As REST and streams list it."""
+
     tid: int
     ts: int
     amount: float  # negative when the taker sold
     price: float
 
 
-_trades = msgspec.json.Decoder(list[_Trade])
+_trades = msgspec.json.Decoder(list[Trade])
 
 
 def _fills(target: Target, start_ns: int = 0, end_ns: int | None = None, limit: int = 1) -> Request:
     return _oldest(f"trades/{target.instrument.native}", "trades", limit, start_ns, end_ns)
 
 
-def _parse_trades(target: Target, response: Response) -> Columns:
+def trade_columns(trades: Iterable[Trade]) -> Columns:
     """In order of time, and of ids within a millisecond, where theirs is the reverse."""
-    rows = sorted(_trades.decode(response.body), key=lambda row: (row.ts, row.tid))
+    rows = sorted(trades, key=lambda row: (row.ts, row.tid))
     sides = ["buy" if row.amount > 0 else "sell" for row in rows]
     return columns(rows, "price", tid_num="tid") | {
         "amount": [abs(row.amount) for row in rows],
         "side": sides,
     }
+
+
+def _parse_trades(target: Target, response: Response) -> Columns:
+    return trade_columns(_trades.decode(response.body))
 
 
 # Order book, see rest-public-book: price, number of orders, amount (negative of asks); no time
@@ -221,7 +201,7 @@ class _Blocked(msgspec.Struct):
     error: str
 
 
-def _error(response: Response) -> ExchangeError | None:
+def error(response: Response) -> ExchangeError | None:
     """What is wrong with an answer, in Bitfinex's words; None when nothing is."""
     status, body = response.status, response.body
     if status < 400 and not body.startswith((b'["error"', b'{"error"')):
@@ -241,74 +221,53 @@ def _error(response: Response) -> ExchangeError | None:
     return ExchangeRefused(f"Bitfinex refused the request {answer}", str(code))
 
 
-def _limit(units: int) -> Limit:
-    """By address (IP) and endpoint; nobody says when a minute begins."""
-    return Limit(units, unit="requests", host="rest", rolling=True)
+def clock_ns(response: Response) -> int:
+    """There is no other clock than the answers' own, in whole seconds."""
+    return datetime_ns(parsedate_to_datetime(response.headers["date"]))
 
 
-_LISTS = "/v2/conf/pub:list:pair:exchange,pub:list:pair:futures,pub:map:currency:sym"
-
-BITFINEX = Source(
-    id="bitfinex",
-    name="Bitfinex",
-    hosts={"rest": Host("https://api-pub.bitfinex.com", "rest_url", Request("rest", "/v2/platform/status"))},
-    host_of=dict.fromkeys(_MARKETS, "rest"),
-    budgets={
-        "rest": _limit(30),
-        "lists": _limit(90),
-        "candles": _limit(30),
-        "trades": _limit(15),
-        "books": _limit(240),
-        "status": _limit(90),
-    },
-    capabilities=(
-        historical(
-            DataType.OHLC,
-            _DOCS + "candles",
-            _ROWS,
-            direction="forward",
-            spans=_SPANS,
-            evidence=Evidence.RECORDED,
-        ),
-        historical(DataType.TRADES, _DOCS + "trades", _ROWS, direction="forward"),
-        historical(
-            DataType.ORDERBOOK,
-            _DOCS + "book",
-            _LEVELS,
-            depths=(1, 25, 100, 250),
-            recent=True,
-            evidence=Evidence.RECORDED,
-        ),
-        historical(DataType.FUNDING, _STATUS_DOCS, _FUNDINGS, direction="forward"),
-        historical(DataType.OPEN_INTEREST, _STATUS_DOCS, _STATES, direction="forward", spans=("1m",)),
+CLOCK = Request("rest", "/v2/platform/status")
+HISTORY: Mapping[DataType, History] = {
+    DataType.OHLC: ByWindow(
+        request=_candles, parse=_parse_candles, first=_candles, rows=_ROWS, settle_s=60.0
     ),
-    listings=(Listing(Request("rest", _LISTS, budget="lists"), _instruments),),
-    history={
-        DataType.OHLC: ByWindow(
-            request=_candles, parse=_parse_candles, first=_candles, rows=_ROWS, settle_s=60.0
-        ),
-        DataType.TRADES: ByTime(
-            request=_fills, parse=_parse_trades, first=_fills, rows=10_000, typical_s=3.0
-        ),
-        DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_book),
-        DataType.FUNDING: ByCursor(
-            start=_first_funding,
-            request=_status,
-            parse=_parse_funding,
-            rows=10,
-            typical_s=8 * 3600.0,
-            settle_s=300.0,
-        ),
-        DataType.OPEN_INTEREST: ByCursor(
-            start=_first_interest,
-            request=_status,
-            parse=_parse_interest,
-            rows=5000,
-            typical_s=60.0,
-            settle_s=300.0,
-        ),
-    },
-    error=_error,
-    # There is no other clock than the answers' own, in whole seconds.
-    clock_ns=lambda response: datetime_ns(parsedate_to_datetime(response.headers["date"])),
+    DataType.TRADES: ByTime(request=_fills, parse=_parse_trades, first=_fills, rows=10_000, typical_s=3.0),
+    DataType.ORDERBOOK: Snapshot(request=_depth, parse=_parse_book),
+    DataType.FUNDING: ByCursor(
+        start=_first_funding,
+        request=_status,
+        parse=_parse_funding,
+        rows=10,
+        typical_s=8 * 3600.0,
+        settle_s=300.0,
+    ),
+    DataType.OPEN_INTEREST: ByCursor(
+        start=_first_interest,
+        request=_status,
+        parse=_parse_interest,
+        rows=5000,
+        typical_s=60.0,
+        settle_s=300.0,
+    ),
+}
+CAPABILITIES = (
+    historical(
+        DataType.OHLC,
+        _DOCS + "candles",
+        _ROWS,
+        direction="forward",
+        spans=SPANS,
+        evidence=Evidence.RECORDED,
+    ),
+    historical(DataType.TRADES, _DOCS + "trades", _ROWS, direction="forward"),
+    historical(
+        DataType.ORDERBOOK,
+        _DOCS + "book",
+        _LEVELS,
+        depths=(1, 25, 100, 250),
+        recent=True,
+        evidence=Evidence.RECORDED,
+    ),
+    historical(DataType.FUNDING, _STATUS_DOCS, _FUNDINGS, direction="forward"),
+    historical(DataType.OPEN_INTEREST, _STATUS_DOCS, _STATES, direction="forward", spans=("1m",)),
 )
