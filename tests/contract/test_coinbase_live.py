@@ -67,7 +67,7 @@ def test_an_unsubscription_is_answered_with_what_is_left() -> None:
 @pytest.mark.parametrize(
     ("reason", "refused"),
     [
-        ("ETH-USDC is not a valid product", None),
+        ("BTC-USDC is not a valid product", None),
         ("BTC-USD is not a valid product", TRADES),
         ("level2, level3, and full channels now require authentication.", None),
     ],
