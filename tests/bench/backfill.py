@@ -7,6 +7,7 @@
     python -m tests.bench.backfill --kind klines --rows 525600 --latency-ms 150 --weight-limit 6000 \\
         --real-time --no-bare
     python -m tests.bench.backfill --kind trades --rows 5000000 --runs 1 --no-bare
+    python -m tests.bench.backfill --kind trades --rows 8640000 --runs 1 --no-bare --transport archive
 
 The downloads and the bare loop run by turns in processes of their own, pinned to one processor and the
 stand-in to another. Prints a line of JSON a run, then the medians and their ratio. What is measured is from
@@ -26,8 +27,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from tests.bench.bare_loop import NOW_MS, START_MS
 from tests.bench.standin_process import ROOT, stand_in_process
@@ -36,7 +39,7 @@ KINDS = {"klines": ("ohlc", "1m", 60_000), "trades": ("trades", None, 10)}  # da
 UNLIMITED = 10**12
 
 
-async def download(url: str, kind: str, rows: int, budget: int | None) -> dict[str, Any]:
+async def download(url: str, kind: str, rows: int, budget: int | None, transport: str) -> dict[str, Any]:
     """Store `rows` rows in an empty data folder; return the figures. Without a budget, the exchange's own."""
     from dccd.application.config import parse_config
     from dccd.application.requests import BackfillRequest
@@ -48,6 +51,7 @@ async def download(url: str, kind: str, rows: int, budget: int | None) -> dict[s
         rest_url = "{url}"
         futures_url = "{url}"
         delivery_url = "{url}"
+        archive_url = "{url}"
     """
     if budget is not None:
         text += f"[sources.binance.budgets]\nspot = {budget}\n"
@@ -59,6 +63,7 @@ async def download(url: str, kind: str, rows: int, budget: int | None) -> dict[s
             "span": span,
             "start": START_MS * 1_000_000,
             "end": (START_MS + rows * row_ms) * 1_000_000,
+            "transport": transport,
         }
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -95,10 +100,17 @@ def compare(options: argparse.Namespace) -> None:
     figures: dict[str, list[float]] = {}
     stand_in_options = ("--weight-limit", str(options.weight_limit), "--latency-ms", str(options.latency_ms))
     fixed = ("--generated", "--now-ms", str(NOW_MS), "--trades-per-s", "100")
-    with stand_in_process(*stand_in_options, *(() if options.real_time else fixed)) as stand_in:
-        ours: tuple[str, ...] = ("--url", stand_in.url)
+    files = ("--archive",) if options.transport == "archive" else ()
+    with stand_in_process(*stand_in_options, *files, *(() if options.real_time else fixed)) as stand_in:
+        ours: tuple[str, ...] = ("--url", stand_in.url, "--transport", options.transport)
         if options.weight_limit == UNLIMITED:
             ours += ("--budget", str(UNLIMITED))
+        if options.transport == "archive":  # a day of trades takes it a minute to write
+            for day in range(options.rows * KINDS[options.kind][2] // 86_400_000):
+                when = f"{datetime.fromtimestamp(START_MS / 1000 + day * 86_400, UTC):%Y-%m-%d}"
+                urlopen(
+                    f"{stand_in.url}/data/spot/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-{when}.zip"
+                ).read()
         measure("tests.bench.backfill", *what, *ours)
         for _ in range(options.runs):
             before = stand_in.stats()
@@ -133,11 +145,13 @@ def main() -> None:
     parser.add_argument("--weight-limit", type=int, default=UNLIMITED, help="weight a minute")
     parser.add_argument("--real-time", action="store_true", help="the stand-in's clock runs, as budgets need")
     parser.add_argument("--no-bare", dest="bare", action="store_false", help="leave the bare loop out")
+    parser.add_argument("--transport", choices=("rest", "archive"), default="rest", help="of whole days")
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--budget", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.url:
-        print(json.dumps(asyncio.run(download(options.url, options.kind, options.rows, options.budget))))
+        made = download(options.url, options.kind, options.rows, options.budget, options.transport)
+        print(json.dumps(asyncio.run(made)))
     else:
         compare(options)
 

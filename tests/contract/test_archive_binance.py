@@ -65,7 +65,7 @@ async def fetched(service: Service, request: BackfillRequest) -> JobRun:
     return await service.wait((await service.start_backfill(request)).run_id)
 
 
-def rows(service: Service, dataset: DatasetId) -> pa.Table:
+def rows(service: Service, dataset: DatasetId) -> Any:
     return pa.Table.from_batches(service.read(dataset), arrow_schema(dataset.data_type))
 
 

@@ -458,6 +458,7 @@ def main() -> None:
     parser.add_argument("--trades-per-s", type=int, default=10, help="rate of generated trades")
     parser.add_argument("--now-ms", type=int, help="let the exchange's clock stand still at this time")
     parser.add_argument("--generated", action="store_true", help="leave the recorded data out")
+    parser.add_argument("--archive", action="store_true", help="serve public files at the same address")
     parser.add_argument("--cpu", type=int, help="run on this processor only")
     options = parser.parse_args()
     if options.cpu is not None:
@@ -468,6 +469,7 @@ def main() -> None:
         now_ms=options.now_ms,
         limits={"spot": options.weight_limit, "usdm": futures, "coinm": futures},
         trades_per_s=options.trades_per_s,
+        has_archive=options.archive,
         port=options.port,
         latency_s=options.latency_ms / 1_000,
     )

@@ -58,6 +58,7 @@ class BinanceArchive:
         self.gone: set[str] = set()
         self.wrong: set[str] = set()
         self._files: dict[str, bytes] = {}
+        self._zips: dict[str, bytes] = {}
 
     def respond(self, request: Request, now_ms: int) -> Response:
         """Answer one request."""
@@ -93,7 +94,11 @@ class BinanceArchive:
             named = market != "spot" or kind == "metrics"
             self._files[path] = (_NAMES[kind] if named else b"") + table
         table = self._files[path]
-        return zipped(path, table if self.edit is None else self.edit(path, table))
+        if self.edit is not None:
+            return zipped(path, self.edit(path, table))
+        if path not in self._zips:
+            self._zips[path] = zipped(path, table)
+        return self._zips[path]
 
 
 def zipped(path: str, table: bytes) -> bytes:

@@ -136,7 +136,7 @@ class BybitStandIn(StandIn):
     @property
     def config(self) -> str:
         """Lines for dccd's configuration that point its Bybit source here."""
-        return f'[sources.bybit]\nrest_url = "{self.url}"'
+        return f'[sources.bybit]\nrest_url = "{self.url}"\narchive_url = "{self.url}"'
 
     def respond(self, request: Request) -> Response:
         """See `StandIn`."""

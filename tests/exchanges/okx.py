@@ -131,7 +131,7 @@ class OkxStandIn(StandIn):
     @property
     def config(self) -> str:
         """Lines for dccd's configuration that point its OKX source here."""
-        return f'[sources.okx]\nrest_url = "{self.url}"'
+        return f'[sources.okx]\nrest_url = "{self.url}"\narchive_url = "{self.url}"'
 
     def respond(self, request: Request) -> Response:
         """See `StandIn`."""

@@ -78,9 +78,12 @@ def files(archive: Archive, target: Target, start_ns: int, end_ns: int, now_ns: 
     while day < stop:
         after = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
         out_ns = begins(after) + archive.month_lag_s * S_NS
+        path = None
         if archive.month is not None and day.day == 1 and after <= stop and out_ns <= now_ns:
+            path = archive.month(target, day)
+        if path is not None:
             instead = tuple(of_day(day + timedelta(days=place)) for place in range((after - day).days))
-            yield File(archive.month(target, day), Interval(begins(day), begins(after)), instead)
+            yield File(path, Interval(begins(day), begins(after)), instead)
             day = after
         else:
             yield of_day(day)
@@ -179,7 +182,7 @@ async def _pages(
             proof.see(piece)
             inside = _inside(piece, wanted)
             if len(inside["ts"]):
-                yield FetchedPage(inside, len(inside["ts"]), _NOTHING)  # type: ignore[arg-type]
+                yield FetchedPage(inside, len(inside["ts"]), _NOTHING)
     yield FetchedPage({"ts": []}, 0, proof.finish().clip(*wanted), str(interval.end_ns))
 
 

@@ -49,8 +49,9 @@ class Archive:
     table : callable (target) -> Table
     since : callable (target) -> date
         No file is of a day before.
-    month : callable (target, date) -> str, or None
-        Path of the file of a month, by its first day: it is preferred where all of a month is wanted.
+    month : callable (target, date) -> str or None, or None
+        Path of the file of a month, by its first day, where there are such: it is preferred where all of a
+        month is wanted.
     host : str
         Key of :attr:`Source.hosts`.
     checksum : str or None
@@ -69,7 +70,7 @@ class Archive:
     day: Callable[[Target, date], str]
     table: Callable[[Target], Table]
     since: Callable[[Target], date]
-    month: Callable[[Target, date], str] | None = None
+    month: Callable[[Target, date], str | None] | None = None
     host: str = "archive"
     checksum: str | None = None
     starts_s: int = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dccd.domain.types import Market
 from dccd.sources.base import Host, Limit, Source
-from dccd.sources.okx import answers, instruments, live, rest
+from dccd.sources.okx import answers, archives, instruments, live, rest
 
 __all__ = ["OKX"]
 
@@ -23,6 +23,7 @@ OKX = Source(
     hosts={
         "rest": Host("https://www.okx.com", "rest_url", rest.CLOCK),
         "live": Host("wss://ws.okx.com:8443", "live_url"),
+        "archive": Host("https://static.okx.com", "archive_url"),
     },
     host_of=dict.fromkeys(Market, "rest"),
     budgets={
@@ -32,10 +33,13 @@ OKX = Source(
         "books": _limit(40),
         "funding": _limit(10),
         "open interest": _limit(10),
+        # No allowance is told of its files; this is many more than a line can carry.
+        "archive": Limit(600, unit="requests", rolling=True),
     },
-    capabilities=(*rest.CAPABILITIES, *live.CAPABILITIES),
+    capabilities=(*rest.CAPABILITIES, *archives.ARCHIVE_CAPABILITIES, *live.CAPABILITIES),
     listings=instruments.LISTINGS,
     history=rest.HISTORY,
+    archives=archives.ARCHIVES,
     streams=live.STREAMS,
     error=answers.error,
     clock_ns=rest.clock_ns,
