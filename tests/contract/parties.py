@@ -14,12 +14,14 @@ from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import Source, Target
 from dccd.sources.binance import BINANCE
 from dccd.sources.bitfinex import BITFINEX
+from dccd.sources.bitmex import BITMEX
 from dccd.sources.bybit import BYBIT
 from dccd.sources.coinbase import COINBASE
 from dccd.sources.kraken import KRAKEN
 from dccd.sources.okx import OKX
 from tests.exchanges.live.binance import BinanceFuturesLive, BinanceLinearLive, BinanceLive
 from tests.exchanges.live.bitfinex import BitfinexLive
+from tests.exchanges.live.bitmex import BitmexLive
 from tests.exchanges.live.bybit import BybitLive
 from tests.exchanges.live.coinbase import CoinbaseLive
 from tests.exchanges.live.engine import LiveStandIn
@@ -39,6 +41,8 @@ class Party:
         The same as the stand-in's messages name it.
     spans
         Bars it tells of, shortest first; empty for none.
+    tells_open_bars
+        Whether bars are told before they are closed.
     depth
         Levels of its book that are subscribed to.
     finds
@@ -52,6 +56,7 @@ class Party:
     wire: str
     market: Market = Market.SPOT
     spans: tuple[str, ...] = ()
+    tells_open_bars: bool = True
     depth: int | None = None
     finds: str = ""
     contract_size: float | None = None
@@ -149,6 +154,17 @@ PARTIES = (
     Party(
         source=KRAKEN, stand_in=KrakenLive, symbol="BTC/USD", native="XBTUSD", wire="BTC/USD",
         spans=("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "15d"), depth=25, finds="checksum",
+    ),
+    *(
+        Party(
+            source=BITMEX, stand_in=BitmexLive, symbol=symbol, native=native, wire=native, market=market,
+            contract_size=size, spans=("1m", "5m", "1h", "1d"), tells_open_bars=False,
+        )
+        for market, symbol, native, size in (
+            (Market.SPOT, "BTC/USDT", "XBT_USDT", 1e-8),
+            (Market.LINEAR, "BTC/USDT:USDT", "XBTUSDT", 1e-6),
+            (Market.INVERSE, "BTC/USD:BTC", "XBTUSD", 1.0),
+        )
     ),
     *(
         Party(

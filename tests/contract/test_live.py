@@ -84,7 +84,7 @@ async def test_trades(party: Party) -> None:
 
 
 async def test_bars_of_every_span(party: Party) -> None:
-    """Each is told open and then closed, or open and then followed by the next."""
+    """Each is told open and then closed, or open and then followed by the next, or closed alone."""
     if not party.spans:
         pytest.skip("has no bars")
     assert DataType.OHLC in party.source.streams
@@ -97,7 +97,7 @@ async def test_bars_of_every_span(party: Party) -> None:
         states = [
             Bar(first_ns, "100.1", "100.5", "99.5", "100.3", "1.5", 3),
             Bar(first_ns, "100.1", "101.5", "99.5", "101.3", "2.5", 4, closed=True),
-            Bar(second_ns, "101.3", "101.3", "101.2", "101.2", "0.1", 1),
+            Bar(second_ns, "101.3", "101.3", "101.2", "101.2", "0.1", 1, closed=not party.tells_open_bars),
         ]
         async with party.listening(wanted) as (stand_in, events):
             latest: dict[int, dict[str, Any]] = {}
@@ -111,7 +111,7 @@ async def test_bars_of_every_span(party: Party) -> None:
                     assert isinstance(ts, int)
                     latest[ts] = {name: values[place] for name, values in event.columns.items()}
         assert sorted(latest) == [first_ns, second_ns]
-        assert open_from_ns == second_ns
+        assert open_from_ns == (second_ns if party.tells_open_bars else None)
         row = latest[first_ns]
         assert [row[name] for name in ("open", "high", "low", "close")] == [100.1, 101.5, 99.5, 101.3]
         assert row["volume"] == pytest.approx(party.volume("2.5", "101.3"), rel=1e-12)
@@ -261,7 +261,7 @@ async def test_every_prefix_and_mutation_of_a_message_raises_only_our_error(part
                     await stand_in.trade(party.wire, trades(1)[0])
                     await following(events, LiveRows)
                 case DataType.OHLC:
-                    bar = Bar(NOON_NS, "1.5", "2.5", "0.5", "2.0", "3.5")
+                    bar = Bar(NOON_NS, "1.5", "2.5", "0.5", "2.0", "3.5", closed=True)
                     await stand_in.bar(party.wire, party.spans[0], bar)
                     await following(events, LiveRows)
                 case _:

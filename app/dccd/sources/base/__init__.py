@@ -6,7 +6,7 @@ coverage) lives once, in ``transport`` and ``application.bound_source``.
 
 from __future__ import annotations
 
-from dccd.sources.base.answers import columns, in_base, levels
+from dccd.sources.base.answers import columns, contract_worth, in_base, levels
 from dccd.sources.base.archive import Archive, Table
 from dccd.sources.base.capabilities import archived, historical, streamed, streamed_book
 from dccd.sources.base.history import (
@@ -71,6 +71,7 @@ __all__ = [
     "Unknown",
     "archived",
     "columns",
+    "contract_worth",
     "deep_enough",
     "historical",
     "in_base",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from operator import attrgetter
 
@@ -46,16 +47,22 @@ def levels(
     return found if ts_ns is None else {"ts": [ts_ns] * len(every), **found}
 
 
+def contract_worth(target: Target) -> Decimal:
+    """What numbers of contracts are multiplied by to be in base; one where they stay as given."""
+    size = target.instrument.contract_size
+    return Decimal(1 if target.instrument.market is Market.INVERSE or size is None else str(size))
+
+
 def in_base(target: Target, contracts: Sequence[float]) -> Sequence[float]:
     """Numbers of contracts in base, to the nearest number.
 
     Of inverse contracts as given, since what they are worth in base depends on the price; likewise where a
     contract's size is not known.
     """
-    size = target.instrument.contract_size
-    if target.instrument.market is Market.INVERSE or size is None or size == 1:
+    size = contract_worth(target)
+    if size == 1:
         return contracts
     # In whole numbers: 3 * 0.1 is 0.30000000000000004, and what is meant is the number nearest to 0.3.
-    exact = Fraction(str(size)) / _FINEST
+    exact = Fraction(size) / _FINEST
     worth, parts = exact.numerator, exact.denominator
     return [round(count * _FINEST) * worth / parts for count in contracts]
