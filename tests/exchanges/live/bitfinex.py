@@ -143,7 +143,7 @@ class BitfinexLive(LiveStandIn):
     ) -> None:
         """Each level is a message of its own, and the checksum follows; what is lost takes no numbers."""
         book = self.book(symbol)
-        heard = [(peer, key) for peer in self.peers for key in peer.keys if self.is_book(key, symbol)]
+        heard = [(peer, key) for peer in self.peers for key in peer.notes["ids"] if self.is_book(key, symbol)]
         before = [[dict(book.best(side, int(key[2]))) for side in ("bid", "ask")] for _, key in heard]
         book.change(bids, asks)
         for (peer, key), known in zip(heard, [] if lost else before, strict=False):
