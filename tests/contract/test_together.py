@@ -21,7 +21,7 @@ REFUSALS = {403, 418, 429}
 
 
 async def read(source: Source) -> None:
-    """Bars and trades of the last hours, until the stand-in has been asked two dozen times."""
+    """Bars and trades of the last hours, until the stand-in has been asked some two dozen times."""
     offered = {each.data_type for each in source.capabilities if each.mode is Mode.HISTORICAL}
     async with STAND_INS[source.id]() as stand_in, contextlib.AsyncExitStack() as stack:
         bound = BoundSource(source, urls={host.setting: stand_in.url for host in source.hosts.values()})
@@ -29,7 +29,8 @@ async def read(source: Source) -> None:
         listed = await bound.instruments()
         it = next(each for each in listed if str(each.symbol) in SYMBOLS and each.active)
         now_ns = time.time_ns()
-        enough = 6 if source.budgets[next(iter(source.budgets))].units == 1 else 24
+        # Not so many that the next minute would have to be waited for.
+        enough = max(5, min(24, *(limit.units - 5 for limit in source.budgets.values())))
 
         async def fetch(kind: DataType) -> None:
             dataset = DatasetId(
