@@ -79,7 +79,10 @@ def rows(path: Path, table: Table, data_type: DataType) -> Generator[Arrays, Non
 @contextmanager
 def _unpacked(path: Path) -> Iterator[IO[bytes]]:
     """The one table in a file; whatever is wrong with the file is a :exc:`ValueError`."""
-    most = max(_ALWAYS_BYTES, _RATIO_MAX * path.stat().st_size)
+    size = path.stat().st_size
+    if not size:  # which gzip takes for a file of nothing
+        raise ValueError("it cannot be unpacked (it is empty)")
+    most = max(_ALWAYS_BYTES, _RATIO_MAX * size)
     try:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
