@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from dccd.application.service_factory import SOURCES
 from dccd.domain import errors
 from dccd.interfaces.api import problems
 from dccd.interfaces.api.app import ENDPOINTS
@@ -28,6 +31,13 @@ def test_every_problem_is_documented_and_no_other() -> None:
         if kind.__module__ in (errors.__name__, problems.__name__)
     }
     assert sorted(documented) == sorted(told | {("internal", "500", "no")})
+
+
+@pytest.mark.parametrize("exchange", [source.id for source in SOURCES])
+def test_every_exchange_has_a_page_that_says_what_it_rests_on(exchange: str) -> None:
+    text = (ROOT / f"docs/exchanges/{exchange}.md").read_text(encoding="utf-8")
+    evidence = text.partition("\n## Evidence\n")[2].partition("\n## ")[0]
+    assert "recorded" in evidence or "documentation" in evidence
 
 
 def test_the_threat_table_names_tests_that_exist() -> None:
