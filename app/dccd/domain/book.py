@@ -45,6 +45,8 @@ class BookUpdate:
         Number of the state it continues; None where the exchange does not say.
     checksum : int or None
         What the book amounts to once this is applied.
+    is_torn : bool
+        It is about a level that the book should have and does not: a message before it is missing.
     """
 
     bids: Sequence[Level]
@@ -54,6 +56,7 @@ class BookUpdate:
     seq: int | None = None
     follows: int | None = None
     checksum: int | None = None
+    is_torn: bool = False
 
 
 def _number(text: str) -> float:
@@ -181,6 +184,8 @@ class BookSync:
 
     def _follow(self, update: BookUpdate) -> bool:
         """Apply a change; False when the book holds it already."""
+        if update.is_torn:
+            raise BrokenBook("Changes of the book are missing: one is about a level that there is not.")
         last, follows, seq = self._seq, update.follows, update.seq
         if last is not None and follows is not None and follows != last:
             # A number may start anew, but only right after the last: so that is looked at first. Only a

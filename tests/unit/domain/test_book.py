@@ -132,3 +132,12 @@ def test_no_snapshot_ever() -> None:
     assert counts == {0: 10_000}
     with pytest.raises(BrokenBook, match="No snapshot"):
         sync.take(update(10_001, 10_000))
+
+
+def test_a_change_of_a_level_that_there_is_not_tears_the_book() -> None:
+    sync = BookSync()
+    torn = BookUpdate([], [], is_torn=True)
+    assert sync.take(torn) == []  # of an older book
+    sync.take(snapshot(None, ("3", "1")))
+    with pytest.raises(BrokenBook, match="missing"):
+        sync.take(torn)

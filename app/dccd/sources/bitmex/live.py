@@ -36,7 +36,8 @@ from dccd.sources.base import (
 from dccd.sources.bitmex.rest import SPANS, Bar, Trade, bar_columns, trade_columns
 
 _DOCS = "https://www.bitmex.com/app/wsAPI"
-_TRADES, _BARS, _BOOK = "trade", "tradeBin", "orderBookL2"
+_TRADES, _BARS, _BOOK, _BEST = "trade", "tradeBin", "orderBookL2", "orderBookL2_25"
+_BEST_LEVELS = 25
 _TOO_MANY = 429
 
 
@@ -84,52 +85,42 @@ class _Level(msgspec.Struct, gc=False):
 _told = msgspec.json.Decoder(_Told)
 _rows: Mapping[str, msgspec.json.Decoder[Any]] = {
     _TRADES: msgspec.json.Decoder(list[_LiveTrade]),
-    _BOOK: msgspec.json.Decoder(list[_Level]),
+    **dict.fromkeys([_BOOK, _BEST], msgspec.json.Decoder(list[_Level])),
     **dict.fromkeys([_BARS + span for span in SPANS], msgspec.json.Decoder(list[_LiveBar])),
 }
 
 
 class _Book:
-    """What a book's rows are about: prices by id, which changes may leave out.
-
-    Messages have no number. They are counted here, and one about a level that is not known, which can only be
-    when another is missing, is counted twice: so whoever follows the book sees a hole.
-    """
+    """A book's prices by id and side, as changes may leave them out; messages have no number."""
 
     def __init__(self) -> None:
-        self._prices: dict[int, Decimal] = {}
-        self._seq = 0
+        self._prices: dict[tuple[int, str], Decimal] = {}
 
     def update(self, target: Target, action: str, rows: Sequence[_Level]) -> BookUpdate:
         """What a message changes."""
-        is_snapshot = action == "partial"
+        is_snapshot, is_gone = action == "partial", action == "delete"
         if is_snapshot:
             self._prices.clear()
-        elif not all(self._is_known(action, row) for row in rows):
-            self._seq += 1
-        follows = None if is_snapshot else self._seq
-        self._seq += 1
-        worth = contract_worth(target)
+        is_torn = action in ("update", "delete") and not all(map(self._is_known, rows))
+        worth = Decimal(0) if is_gone else contract_worth(target)
         sides: dict[str, list[Level]] = {"Buy": [], "Sell": []}
-        for row in rows:
-            price = row.price if row.price is not None else self._prices.get(row.id, Decimal(0))
-            self._prices[row.id] = price
+        for row in [] if is_torn else rows:
+            price = row.price if row.price is not None else self._prices[row.id, row.side]
+            self._prices[row.id, row.side] = price
+            if is_gone:
+                del self._prices[row.id, row.side]
             sides[row.side].append(Level(f"{price:f}", f"{row.size * worth:f}"))
-            if action == "delete":
-                del self._prices[row.id]
-        times = [datetime_ns(row.timestamp) for row in rows if row.timestamp is not None]
         return BookUpdate(
             bids=sides["Buy"],
             asks=sides["Sell"],
-            ts_ns=max(times, default=None),
+            ts_ns=max((datetime_ns(row.timestamp) for row in rows if row.timestamp), default=None),
             is_snapshot=is_snapshot,
-            seq=self._seq,
-            follows=follows,
+            is_torn=is_torn,
         )
 
-    def _is_known(self, action: str, row: _Level) -> bool:
-        known = self._prices.get(row.id)
-        return action == "insert" or (known is not None and row.price in (None, known))
+    def _is_known(self, row: _Level) -> bool:
+        known = self._prices.get((row.id, row.side))
+        return known is not None and row.price in (None, known)
 
 
 class _Dialect:
@@ -172,7 +163,7 @@ class _Dialect:
         target = self._targets.get(channel)
         if target is None:
             return Unknown(f"{channel.name} of another contract")
-        if channel.name == _BOOK:
+        if channel.name in (_BOOK, _BEST):
             return Change(channel, self._books.setdefault(channel, _Book()).update(target, told.action, rows))
         return Rows(channel, (trade_columns if channel.name == _TRADES else bar_columns)(target, rows))
 
@@ -204,10 +195,15 @@ def _named(name: str, target: Target) -> Channel:
     return Channel(name, target.instrument.native)
 
 
+def _book_of(target: Target) -> Channel:
+    """All levels as they change, or the best 25 a little later."""
+    return _named(_BOOK if target.depth is None or target.depth > _BEST_LEVELS else _BEST, target)
+
+
 STREAMS = {
     DataType.TRADES: Stream(feeds=_FEED, channel=lambda target: _named(_TRADES, target)),
     DataType.OHLC: Stream(feeds=_FEED, channel=lambda target: _named(f"{_BARS}{target.span}", target)),
-    DataType.BOOK_UPDATES: Stream(feeds=_FEED, channel=lambda target: _named(_BOOK, target)),
+    DataType.BOOK_UPDATES: Stream(feeds=_FEED, channel=_book_of),
 }
 CAPABILITIES = (
     streamed(DataType.TRADES, _DOCS, _FEED, evidence=Evidence.RECORDED),
