@@ -32,6 +32,10 @@ SYMBOLS = {
 
 # Symbols that only one of both has, or calls so.
 DIFFERENT = {
+    "bitfinex": {
+        *("AAA/BBB", "TESTBTC/TESTUSD", "TESTBTC/TESTUSDT:TESTUSDT"),  # trading on paper: we leave it out
+        *("ALG/USDT:USDT", "ALGO/USDT:USDT"),  # Bitfinex calls it ALGO elsewhere, contracts too
+    },
     "bybit": {"LUNA/USDT:USDT"},  # not traded any more: we keep it
     "kraken": {"LUNA/USD", "LUNC/USD"},  # the coin was renamed since, and Kraken's pair was not
     "krakenfutures": {"in_xbtusd"},  # an index: we leave it out

@@ -27,9 +27,14 @@ _NAMES = [
     ["AAA", "TESTAAA"], ["ALG", "ALGO"], ["BBB", "TESTBBB"], ["TESTBTC", "BTC"], ["TESTUSD", "USD"],
     ["TESTUSDT", "USDT"], ["UDC", "USDC"], ["UST", "USDt"], ["USTF0", "USDt0"],
 ]  # fmt: skip
-_LISTS = {
+# Smallest and largest order at 3 and 4, margins at 8 and 9.
+_INFO = [None, None, None, "0.00004", "2000.0", None, None, None, 0.1, 0.05, None, None]
+_LISTS: dict[str, list[Any]] = {
     "pub:list:pair:exchange": PAIRS,
     "pub:list:pair:futures": CONTRACTS,
+    "pub:list:pair:margin": ["BTCUSD", "BTCUST"],
+    "pub:info:pair": [[pair, _INFO] for pair in PAIRS],
+    "pub:info:pair:futures": [[pair, _INFO] for pair in CONTRACTS],
     "pub:map:currency:sym": _NAMES,
 }
 _ALLOWED = {"conf": 90, "candles": 30, "trades": 15, "book": 240, "status": 90, "platform": 30}  # a minute
@@ -137,8 +142,8 @@ class BitfinexStandIn(StandIn):
                 return self._candles(self._walk(symbol), span, request)
             case ["trades", symbol, "hist"]:
                 return self._trades(self._walk(symbol), request)
-            case ["book", symbol, "P0"]:
-                return self._book(self._walk(symbol), request)
+            case ["book", symbol, "P0" | "R0" as precision]:
+                return self._book(self._walk(symbol), request, is_raw=precision == "R0")
             case ["status", "deriv", key, "hist"]:
                 is_known = key.removeprefix("t") in CONTRACTS
                 return self._status(self.walks[key], request) if is_known else []
@@ -195,13 +200,16 @@ class BitfinexStandIn(StandIn):
             found = walk.trades(max(first, stop - limit), stop)[::-1]
         return [trade_row(trade) for trade in found[:limit]]
 
-    def _book(self, walk: Walk, request: Request) -> list[Any]:
+    def _book(self, walk: Walk, request: Request, *, is_raw: bool) -> list[Any]:
+        """Levels; raw, single orders, of which each level has one here."""
         depth = _read(request, "len").get("len", "25")
         if depth not in ("1", "25", "100", "250"):
             raise Refused(10020, "len: invalid")
         sides = walk.book(int(depth), self.now_ms)
         return [
-            [price / 10, amount % 9 + 1, sign * amount / 1e8]
+            [price, price / 10, sign * amount / 1e8]
+            if is_raw
+            else [price / 10, amount % 9 + 1, sign * amount / 1e8]
             for side, sign in zip(sides, (1, -1), strict=True)
             for price, amount in side
         ]
