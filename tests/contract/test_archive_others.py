@@ -1,4 +1,4 @@
-"""The public files of Bybit and OKX: fetched, read, and merged with what the API gives, over sockets."""
+"""Public files of Bybit, OKX and BitMEX: fetched, read, and merged with what the API gives, over sockets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from dccd.application.service import Service
 from dccd.application.service_factory import build_service
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
-from dccd.domain.timeutils import HOUR_NS, MS_NS, parse_time
+from dccd.domain.timeutils import HOUR_NS, MS_NS, ns_datetime, parse_time
 from dccd.domain.types import Transport
 from dccd.storage.schema import arrow_schema
 from tests.exchanges.binance_archive import zipped
+from tests.exchanges.bitmex import BitmexStandIn
 from tests.exchanges.bybit import BybitStandIn
 from tests.exchanges.files import FileHost
 from tests.exchanges.okx import OkxStandIn
@@ -93,6 +94,25 @@ def okx_file(exchange: OkxStandIn, path: str) -> bytes | None:
     return zipped(path, names + "".join(rows).encode())
 
 
+def bitmex_file(exchange: BitmexStandIn, path: str) -> bytes | None:
+    """As BitMEX publishes them: all instruments in one file, nine digits of a second."""
+    found = re.fullmatch(r"/data/trade/(\d{8})\.csv\.gz", path)
+    if found is None:
+        return None
+    start_ns = parse_time(datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).isoformat())
+    lines = [_NAMES]
+    for symbol in ("XBTUSD", "XBTUSDT"):
+        fills, listed = exchange.fills(symbol), exchange._listed[symbol]
+        for fill in fills.between(fills.first_from(start_ns), fills.first_from(start_ns + 24 * HOUR_NS)):
+            row = exchange._trade(listed, fill) | {"timestamp": _nine_digits(fill.ts_ns)}
+            lines.append(",".join(str(row[name]) for name in _NAMES.split(",")))
+    return gzip.compress(("\n".join(lines) + "\n").encode(), 1)
+
+
+def _nine_digits(ts_ns: int) -> str:
+    return f"{ns_datetime(ts_ns):%Y-%m-%dD%H:%M:%S}.{ts_ns % 10**9:09d}"
+
+
 class Both:
     """An exchange, its files, and the program with both."""
 
@@ -106,7 +126,8 @@ class Both:
 
     @property
     def exchange_id(self) -> str:
-        return "bybit" if isinstance(self.exchange, BybitStandIn) else "okx"
+        kinds = {BybitStandIn: "bybit", OkxStandIn: "okx", BitmexStandIn: "bitmex"}
+        return kinds[type(self.exchange)]
 
     def rows(self, run: JobRun) -> Any:
         dataset = DatasetId.parse(run.dataset or "")
@@ -124,10 +145,11 @@ async def start(data_path: Path) -> Any:
     async with AsyncExitStack() as stack:
 
         async def begin(exchange: Any, make: Callable[[Any, str], bytes | None]) -> Both:
-            slow(exchange)
+            if hasattr(exchange, "walks"):
+                slow(exchange)
             await stack.enter_async_context(exchange)
             host = await stack.enter_async_context(FileHost(lambda path: make(exchange, path)))
-            text = exchange.config.replace(f'archive_url = "{exchange.url}"', f'archive_url = "{host.url}"')
+            text = re.sub(r'archive_url = ".*"', f'archive_url = "{host.url}"', exchange.config)
             config = parse_config(text, Path("config.toml")).located(None, data_path)
             service = await stack.enter_async_context(build_service(config))
             return Both(exchange, host, service)
@@ -283,3 +305,24 @@ async def test_a_plan_of_files_alone_tells_rows_by_their_size(okx: Both) -> None
     assert part.download_bytes is not None
     assert 0.3 < plan.rows / (30 * 86_400_000 / EVERY_MS) < 3
     assert okx.host.count() == 3
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD:BTC", "BTC/USDT:USDT"])
+async def test_bitmexs_days_and_what_its_api_gives_are_the_same(start: Start, symbol: str) -> None:
+    """Nine digits of a second in a file and three over the API are one trade, by its id."""
+    bitmex = await start(BitmexStandIn(now_ns=lambda: NOW_NS), bitmex_file)
+    run = await bitmex.fetched(symbol, "2026-02-10", "2026-02-11")
+    assert run.state is RunState.SUCCEEDED
+    assert bitmex.covered(run) == IntervalSet.of(parse_time("2026-02-10"), parse_time("2026-02-11"))
+    from_file = bitmex.rows(run)
+    assert from_file.num_rows > 10_000
+    bitmex.service.store.keeping.delete(DatasetId.parse(run.dataset or ""))
+    await bitmex.fetched(symbol, "2026-02-10", "2026-02-10T02:00:00Z", transport="rest")
+    from_api = bitmex.rows(run)
+    part = from_file.slice(0, from_api.num_rows)
+    for name in ("tid", "price", "amount", "side"):
+        assert sorted(part[name].to_pylist()) == sorted(from_api[name].to_pylist())
+    await bitmex.fetched(symbol, "2026-02-10", "2026-02-11", transport="archive")
+    after = bitmex.rows(run)
+    assert after.num_rows == from_file.num_rows
+    assert set(after["tid"].to_pylist()) == set(from_file["tid"].to_pylist())
