@@ -130,10 +130,12 @@ class BitmexStandIn(StandIn):
     @property
     def config(self) -> str:
         """Lines for dccd's configuration that point its BitMEX source here."""
-        return f'[sources.bitmex]\nrest_url = "{self.url}"'
+        return f'[sources.bitmex]\nrest_url = "{self.url}"\narchive_url = "{self.url}/files"'
 
     def respond(self, request: Request) -> Response:
         """See `StandIn`."""
+        if request.path.startswith("/files/"):  # another host, whose requests count for nothing
+            return Response(b"", 404)
         endpoint = request.path.removeprefix("/api/v1").strip("/")
         headers: dict[str, str] = {}
         try:
