@@ -136,7 +136,7 @@ def test_amounts_of_trades(market: Market, size: int, home: float, amount: float
     }  # fmt: skip
 
 
-def level(number: int, side: str = "Buy", **told: float | str) -> dict[str, Any]:
+def level(number: int, side: str = "Buy", **told: Any) -> dict[str, Any]:
     return {"symbol": "XBTUSDT", "id": number, "side": side, **told}
 
 
@@ -178,7 +178,7 @@ def updates_of(*messages: tuple[str, list[dict[str, Any]]]) -> list[BookUpdate]:
 
 
 @pytest.mark.parametrize("price", [{}, {"price": 8}])
-def test_changes_without_prices_are_of_the_level_of_their_id(price: dict[str, float]) -> None:
+def test_changes_without_prices_are_of_the_level_of_their_id(price: dict[str, Any]) -> None:
     first, *rest = updates_of(
         ("insert", [level(3, price=8, size=5)]),
         ("update", [level(3, size=6, **price)]),
