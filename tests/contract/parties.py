@@ -17,6 +17,7 @@ from dccd.sources.bitfinex import BITFINEX
 from dccd.sources.bitmex import BITMEX
 from dccd.sources.bybit import BYBIT
 from dccd.sources.coinbase import COINBASE
+from dccd.sources.deribit import DERIBIT
 from dccd.sources.kraken import KRAKEN
 from dccd.sources.okx import OKX
 from tests.exchanges.live.binance import BinanceFuturesLive, BinanceLinearLive, BinanceLive
@@ -24,6 +25,7 @@ from tests.exchanges.live.bitfinex import BitfinexLive
 from tests.exchanges.live.bitmex import BitmexLive
 from tests.exchanges.live.bybit import BybitLive
 from tests.exchanges.live.coinbase import CoinbaseLive
+from tests.exchanges.live.deribit import DeribitLive
 from tests.exchanges.live.engine import LiveStandIn
 from tests.exchanges.live.kraken import KrakenLive
 from tests.exchanges.live.okx import OkxLive
@@ -188,6 +190,18 @@ PARTIES = (
             (Market.SPOT, "BTC/USDT", "BTC-USDT", None),
             (Market.LINEAR, "BTC/USDT:USDT", "BTC-USDT-SWAP", 0.01),
             (Market.INVERSE, "BTC/USD:BTC", "BTC-USD-SWAP", 100.0),
+        )
+    ),
+    *(
+        Party(
+            source=DERIBIT, stand_in=DeribitLive, symbol=symbol, native=native, wire=native, market=market,
+            finds="sequence", contract_size=None if market is Market.SPOT else 1,
+            spans=("1m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "3h", "6h", "12h", "1d"),
+        )
+        for market, symbol, native in (
+            (Market.SPOT, "BTC/USDC", "BTC_USDC"),
+            (Market.LINEAR, "BTC/USDC:USDC", "BTC_USDC-PERPETUAL"),
+            (Market.INVERSE, "BTC/USD:BTC", "BTC-PERPETUAL"),
         )
     ),
 )  # fmt: skip
