@@ -361,7 +361,8 @@ async def test_wrong_parameters_come_as_a_fault_of_the_server_and_are_none(
 async def test_no_single_empty_answer_empties_a_range(
     exchange: BitfinexStandIn, clock: Clock, kind: DataType, path: str, span: str | None
 ) -> None:
-    exchange.rows_most = 400 if path == "/v2/status" else 10_000
+    if kind is not DataType.TRADES:
+        exchange.rows_most = 400  # a page that is shorter than asked for says nothing of what it lacks
     start_ns = parse_time("2026-02-01")
     end_ns = start_ns + (MINUTE_NS if kind is DataType.TRADES else 16 * HOUR_NS)
 

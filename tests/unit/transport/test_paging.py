@@ -131,14 +131,24 @@ async def test_bars_that_one_answer_leaves_out_are_not_lost(left: list[int]) -> 
     assert covered == IntervalSet.of(0, 30 * MINUTE_NS)
 
 
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("which", range(6))
+async def test_a_page_cut_short_and_one_empty_answer_lose_no_bars(which: int, dense: bool) -> None:
+    bars = Bars(minutes(*range(20)), most=6, gives={which: range(0)})
+    history = bars.history(dense=dense)
+    rows, covered, _ = await collected(by_window(bars.ask, BARS, history, 0, 20 * MINUTE_NS, 1))
+    assert rows == minutes(*range(20))
+    assert covered == IntervalSet.of(0, 20 * MINUTE_NS)
+
+
 async def test_bars_that_two_answers_lack_are_missing() -> None:
-    """As Binance's are, of the hours when it stood still: each gap costs one request more."""
+    """As Binance's are, of the hours when it stood still: each gap costs one request more, two at an end."""
     there = [number for number in range(30) if number not in (12, 13, 17, 29)]
     bars = Bars(minutes(*there))
     rows, covered, _ = await collected(by_window(bars.ask, BARS, bars.history(), 0, 30 * MINUTE_NS, 4))
     assert rows == minutes(*there)
     assert covered == IntervalSet.of(0, 30 * MINUTE_NS)
-    asked = [(0, 10, 10), (10, 20, 10), (12, 14, 2), (17, 18, 1), (20, 30, 10), (29, 30, 1)]
+    asked = [(0, 10, 10), (10, 20, 10), (12, 14, 2), (17, 18, 1), (20, 30, 10), *[(29, 30, 1)] * 2]
     assert sorted(bars.asked) == [(start * MINUTE_NS, end * MINUTE_NS, n) for start, end, n in asked]
 
 
@@ -160,7 +170,7 @@ async def test_minutes_without_a_trade_within_a_page_are_not_asked_for_again() -
     rows, covered, _ = await collected(by_window(bars.ask, BARS, history, 0, 30 * MINUTE_NS, 4))
     assert rows == minutes(*there)
     assert covered == IntervalSet.of(0, 30 * MINUTE_NS)
-    asked = [(0, 10, 10), (10, 20, 10), (20, 30, 10), (29, 30, 1)]
+    asked = [(0, 10, 10), (10, 20, 10), (20, 30, 10), (29, 30, 1), (29, 30, 1)]
     assert sorted(bars.asked) == [(start * MINUTE_NS, end * MINUTE_NS, n) for start, end, n in asked]
 
 

@@ -33,13 +33,13 @@ async def by_window(
     """Bars that open in ``[start_ns, end_ns)``; the caller has left out the bar still open.
 
     Bars that an answer lacks, at its ends or in a dense history anywhere, are missing once a second answer,
-    asked for them alone, has none of them.
+    asked for them alone, has none of them; at its ends a third, as a page cut short says nothing of the rest.
     """
     assert target.span is not None
     span = target.span
 
     async def rows_of(first_ns: int, stop_ns: int, *, lacked: bool = False) -> list[Columns]:
-        """The rows of a window; `lacked` when an answer has had none of them already."""
+        """The rows of a window; `lacked` when an answer that was not cut short has had none of them."""
         limit = span.count(first_ns, stop_ns)
         request = history.request(target, first_ns, stop_ns, limit)
         page = within(await ask(request, lambda r: history.parse(target, r)), first_ns, stop_ns)
@@ -51,7 +51,10 @@ async def by_window(
         for place, open_ns in enumerate((*ts, stop_ns)):
             is_end = place in (0, len(ts))  # a page cut short lacks one of its ends
             if (history.dense or is_end) and span.count(expected_ns, open_ns):
-                parts += [cut(page, done, place), *await rows_of(expected_ns, open_ns, lacked=True)]
+                parts += [
+                    cut(page, done, place),
+                    *await rows_of(expected_ns, open_ns, lacked=not (is_end and ts)),
+                ]
                 done = place
             expected_ns = span.next(open_ns)
         return [*parts, cut(page, done, len(ts))]
