@@ -81,7 +81,7 @@ def assert_nothing_refused(exchange: BybitStandIn) -> None:
 
 async def test_instruments_of_every_market_and_state(exchange: BybitStandIn, bybit: BoundSource) -> None:
     """The list comes by pages, and says only what trades unless asked for the rest."""
-    exchange.page_rows = 2
+    exchange.rows_most = 2
     found = await bybit.instruments()
     assert not bybit.listing_errors
     assert len(found) == len(LISTED)
@@ -152,7 +152,7 @@ async def test_what_lies_before_the_first_bar_is_covered(bybit: BoundSource, spa
 @pytest.mark.parametrize("rows", [7, 999])
 async def test_pages_that_shrink_lose_no_bar(exchange: BybitStandIn, bybit: BoundSource, rows: int) -> None:
     await bybit.instruments()
-    exchange.page_rows = rows
+    exchange.rows_most = rows
     got = await fetch(bybit, "BTC/USDT", DataType.OHLC, "2026-02-01", "2026-02-01T17:00:00Z", "1m")
     assert len(got.ts) == len(set(got.ts)) == 1020
 
@@ -160,7 +160,7 @@ async def test_pages_that_shrink_lose_no_bar(exchange: BybitStandIn, bybit: Boun
 async def test_minutes_without_a_trade_are_covered_and_empty(
     exchange: BybitStandIn, bybit: BoundSource
 ) -> None:
-    exchange.sparse = True
+    exchange.quiet = 23
     start_ns, end_ns = parse_time("2026-02-01"), parse_time("2026-02-02")
     got = await fetch(bybit, "BTC/USDT", DataType.OHLC, start_ns, end_ns, "1m")
     walk = exchange.walks["spot", "BTCUSDT"]

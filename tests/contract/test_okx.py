@@ -126,13 +126,13 @@ async def test_what_lies_before_the_first_bar_is_covered(okx: BoundSource, span:
 
 @pytest.mark.parametrize("rows", [7, 299])
 async def test_pages_that_shrink_lose_no_bar(exchange: OkxStandIn, okx: BoundSource, rows: int) -> None:
-    exchange.page_rows = rows
+    exchange.rows_most = rows
     got = await fetch(okx, "BTC/USDT", DataType.OHLC, "2026-02-01", "2026-02-01T10:00:00Z", "1m")
     assert len(got.ts) == len(set(got.ts)) == 600
 
 
 async def test_minutes_without_a_trade_are_covered(exchange: OkxStandIn, okx: BoundSource) -> None:
-    exchange.sparse = True
+    exchange.quiet = 23
     start_ns, end_ns = parse_time("2026-02-01"), parse_time("2026-02-01T20:00:00Z")
     got = await fetch(okx, "BTC/USDT", DataType.OHLC, start_ns, end_ns, "1m")
     walk, every = exchange.walks["BTC-USDT"], expected_opens("1m", start_ns, end_ns)
@@ -146,7 +146,7 @@ async def test_every_trade_of_a_range_and_no_other(
     exchange: OkxStandIn, okx: BoundSource, symbol: str, name: str, rows: int
 ) -> None:
     """Fault 1: 250 fills of one instant are in it, and pages may shrink."""
-    exchange.page_rows = rows
+    exchange.rows_most = rows
     start_ns = parse_time("2026-02-01T10:00:00.0005Z")
     end_ns = start_ns + 2 * MINUTE_NS
     got = await fetch(okx, symbol, DataType.TRADES, start_ns, end_ns)

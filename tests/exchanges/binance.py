@@ -74,6 +74,11 @@ class BinanceStandIn(StandIn):
         Rate of generated aggregate trades.
     has_archive
         Whether it serves public files as well, at the same address; without, there are none.
+
+    Attributes
+    ----------
+    rows_most
+        Rows of a page at most, whatever was asked for: an allowance lowered without a word.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class BinanceStandIn(StandIn):
         self._frozen_ms = now_ms
         self._shared = shared
         self._trades_per_s = trades_per_s
+        self.rows_most = 1_500
         five_minutes = {"funding", "data"}
         self.budgets = {
             name: Budget(limit, rules.FIVE_MINUTES_MS if name in five_minutes else rules.MINUTE_MS)
@@ -253,7 +259,7 @@ class BinanceStandIn(StandIn):
                 raise Refused(-1128, "Combination of optional parameters invalid.")
             first, stop = series.bounds(call.now_ms)
             first = max(first, int(values["fromId"]))
-            return _array(series, first, min(stop, first + limit), call)
+            return _array(series, first, min(stop, first + min(limit, self.rows_most)), call)
         window_ms = end_ms - start_ms if start_ms is not None and end_ms is not None else 0
         if call.market != "spot" and window_ms >= _HOUR_MS:
             raise Refused(-1127, "More than 1 hours between startTime and endTime.")
@@ -387,6 +393,7 @@ class BinanceStandIn(StandIn):
 
         Without a start, and on endpoints that count from the end (`newest`), the rows nearest the end.
         """
+        limit = min(limit, self.rows_most)
         first, stop = series.bounds(call.now_ms)
         if start_ms is not None:
             first = max(first, series.at_or_after(start_ms))

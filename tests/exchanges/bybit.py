@@ -90,10 +90,13 @@ class BybitStandIn(StandIn):
         The exchange's clock, standing still; None for the real time. Can be set while running.
     requests_in_5_s
         More than so many in any five seconds of its clock, and the address is banned for ten minutes.
-    page_rows
+    quiet
+        Each so many-th bar or so has no trades and is left out; 0 for none.
+
+    Attributes
+    ----------
+    rows_most
         Rows of a page at most, whatever was asked for: an allowance lowered without a word.
-    sparse
-        Leave out one bar in 23, as of minutes without a trade.
     """
 
     def __init__(
@@ -101,13 +104,12 @@ class BybitStandIn(StandIn):
         *,
         now_ms: int | None = None,
         requests_in_5_s: int = 600,
-        page_rows: int = 1000,
-        sparse: bool = False,
+        quiet: int = 0,
         port: int = 0,
         latency_s: float = 0.0,
     ) -> None:
         super().__init__(port=port, latency_s=latency_s)
-        self.frozen_ms, self.page_rows, self.sparse = now_ms, page_rows, sparse
+        self.frozen_ms, self.quiet, self.rows_most = now_ms, quiet, 1000
         self.requests_in_5_s = requests_in_5_s
         self._recent: deque[int] = deque()
         self._banned_until_ms = 0
@@ -185,7 +187,7 @@ class BybitStandIn(StandIn):
         limit = query.get("limit", str(default))
         if not limit.isdecimal() or not 1 <= int(limit) <= most:
             raise Refused(10001, "Invalid limit")
-        return min(int(limit), self.page_rows)
+        return min(int(limit), self.rows_most)
 
     def _range(self, query: dict[str, str], first: str, last: str) -> tuple[int, int]:
         """Both bounds inclusive, as a half-open range that ends now."""
@@ -218,8 +220,8 @@ class BybitStandIn(StandIn):
         limit = self._limit(query, 200, 1000)
         start_ms, end_ms = self._range(query, "start", "end")
         opens = walk.opens(span, start_ms, end_ms, last=2 * limit)
-        if self.sparse:
-            opens = [at_ms for at_ms in opens if walk.values([at_ms], 23)[0]]
+        if self.quiet:
+            opens = [at_ms for at_ms in opens if walk.values([at_ms], self.quiet)[0]]
         rows = []
         for bar in reversed(walk.bars(span, opens[-limit:])):
             prices = (decimal(price, 1) for price in (bar.open, bar.high, bar.low, bar.close))

@@ -83,26 +83,28 @@ class OkxStandIn(StandIn):
     ----------
     now_ms
         The exchange's clock, standing still; None for the real time. Can be set while running.
-    page_rows
-        Rows of a page at most, whatever was asked for: an allowance lowered without a word.
-    sparse
-        Leave out one bar in 23, as of minutes without a trade.
+    quiet
+        Each so many-th bar or so has no trades and is left out; 0 for none.
     is_limited
         Whether requests are counted: so many in any two seconds of its clock.
+
+    Attributes
+    ----------
+    rows_most
+        Rows of a page at most, whatever was asked for: an allowance lowered without a word.
     """
 
     def __init__(
         self,
         *,
         now_ms: int | None = None,
-        page_rows: int = 1000,
-        sparse: bool = False,
+        quiet: int = 0,
         is_limited: bool = True,
         port: int = 0,
         latency_s: float = 0.0,
     ) -> None:
         super().__init__(port=port, latency_s=latency_s)
-        self.frozen_ms, self.page_rows, self.sparse, self.is_limited = now_ms, page_rows, sparse, is_limited
+        self.frozen_ms, self.quiet, self.is_limited, self.rows_most = now_ms, quiet, is_limited, 1000
         self.walks = {
             each.name: Walk(place * 7 + 2, 600_000, each.first_ms) for place, each in enumerate(LISTED)
         }
@@ -171,7 +173,7 @@ class OkxStandIn(StandIn):
         limit = int(query.get("limit", default))
         if not 0 < limit <= most:
             raise Refused("51000", "Parameter limit error")
-        return min(limit, self.page_rows)
+        return min(limit, self.rows_most)
 
     def _range(self, query: dict[str, str], older: str, newer: str, kept_ms: int = 0) -> tuple[int, int]:
         """Both bounds exclusive, as a half-open range that ends now."""
@@ -191,8 +193,8 @@ class OkxStandIn(StandIn):
         limit = self._limit(query, 100, 300)
         start_ms, end_ms = self._range(query, "after", "before")
         opens = walk.opens(span, start_ms, end_ms, last=2 * limit)
-        if self.sparse:
-            opens = [at_ms for at_ms in opens if walk.values([at_ms], 23)[0]]
+        if self.quiet:
+            opens = [at_ms for at_ms in opens if walk.values([at_ms], self.quiet)[0]]
         rows = []
         for bar in reversed(walk.bars(span, opens[-limit:])):
             prices = [decimal(price, 1) for price in (bar.open, bar.high, bar.low, bar.close)]
