@@ -19,6 +19,7 @@ from dccd.sources.bybit import BYBIT
 from dccd.sources.coinbase import COINBASE
 from dccd.sources.deribit import DERIBIT
 from dccd.sources.kraken import KRAKEN
+from dccd.sources.krakenfutures import KRAKENFUTURES
 from dccd.sources.okx import OKX
 from tests.exchanges.live.binance import BinanceFuturesLive, BinanceLinearLive, BinanceLive
 from tests.exchanges.live.bitfinex import BitfinexLive
@@ -28,6 +29,7 @@ from tests.exchanges.live.coinbase import CoinbaseLive
 from tests.exchanges.live.deribit import DeribitLive
 from tests.exchanges.live.engine import LiveStandIn
 from tests.exchanges.live.kraken import KrakenLive
+from tests.exchanges.live.krakenfutures import KrakenFuturesLive
 from tests.exchanges.live.okx import OkxLive
 
 
@@ -178,6 +180,16 @@ PARTIES = (
             (Market.SPOT, "BTC/USDT", "BTCUSDT"),
             (Market.LINEAR, "BTC/USDT:USDT", "BTCUSDT"),
             (Market.INVERSE, "BTC/USD:BTC", "BTCUSD"),
+        )
+    ),
+    *(
+        Party(
+            source=KRAKENFUTURES, stand_in=KrakenFuturesLive, symbol=symbol, native=native, wire=native,
+            market=market, finds="sequence", contract_size=1.0,
+        )
+        for market, symbol, native in (
+            (Market.LINEAR, "BTC/USD:USD", "PF_XBTUSD"),
+            (Market.INVERSE, "BTC/USD:BTC", "PI_XBTUSD"),
         )
     ),
     *(

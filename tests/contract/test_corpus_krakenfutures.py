@@ -9,7 +9,7 @@ import pytest
 
 from dccd.domain.instrument import InstrumentList
 from dccd.domain.timeutils import MS_NS, parse_time
-from dccd.domain.types import DataType, Evidence, InstrumentType, Market
+from dccd.domain.types import DataType, Evidence, InstrumentType, Market, Mode
 from dccd.sources.krakenfutures import KRAKENFUTURES
 from tests.contract.corpus import RECORDED, rest_cases
 from tests.contract.excused_krakenfutures import EXCUSED
@@ -99,4 +99,6 @@ def test_how_many_pass_and_how_many_are_excused(capsys: pytest.CaptureFixture[st
         counts = ", ".join(f"{count} {tier}" for tier, count in sorted(tiers.items()))
         print(f"\nKraken Futures corpus (REST): {len(READ)} read ({counts}), {len(EXCUSED)} excused")  # noqa: T201
     assert {CASES[name].channel for name in READ} == {*CHANNELS, "instruments", "ticker"}
-    assert {each.evidence for each in KRAKENFUTURES.capabilities} == {Evidence.DOCUMENTED}
+    assert {each.evidence for each in KRAKENFUTURES.capabilities if each.mode is Mode.HISTORICAL} == {
+        Evidence.DOCUMENTED
+    }

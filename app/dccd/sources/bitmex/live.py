@@ -143,10 +143,17 @@ class _Dialect:
         if told.table:
             return self._of_table(told)
         if told.error:
-            return [_refused(told)]
-        if told.subscribe:
-            return [Subscribed(_channel(told.subscribe))]
+            return [self._refused(told)]
+        channel = _channel(told.subscribe)
+        if channel in self._targets:
+            return [Subscribed(channel)]
         return [] if told.unsubscribe or told.info else [Unknown("nameless")]
+
+    def _refused(self, told: _Told) -> Message:
+        if told.status == _TOO_MANY:
+            raise Throttled(f"BitMEX asked for fewer requests ({told.error!r}).", None)
+        asked = [_channel(topic) for topic in told.request.args if told.request.op == "subscribe"]
+        return Refused(next((channel for channel in asked if channel in self._targets), None), told.error)
 
     def _of_table(self, told: _Told) -> Sequence[Message]:
         decoder = _rows.get(told.table)
@@ -176,13 +183,6 @@ def _channel(topic: str) -> Channel:
     """From ``trade:XBTUSD``."""
     name, _, symbol = topic.partition(":")
     return Channel(name, symbol)
-
-
-def _refused(told: _Told) -> Message:
-    if told.status == _TOO_MANY:
-        raise Throttled(f"BitMEX asked for fewer requests ({told.error!r}).", None)
-    asked = told.request.args if told.request.op == "subscribe" else []
-    return Refused(_channel(asked[0]) if asked else None, told.error)
 
 
 # It names no most. Sixty connections an hour may be opened, and whole books are long: so many share one.

@@ -1,36 +1,31 @@
-"""Kraken Futures: linear (multi-collateral) and inverse contracts, market data that needs no key.
+"""Kraken Futures over REST: bars, trades, books and funding that need no key.
 
-Documentation: https://docs.kraken.com/api-reference/ (instrument-details/get-instruments,
-candles/market-candles, market-history/get-public-execution-events, market-data/get-orderbook,
+Documentation: https://docs.kraken.com/api-reference/ (candles/market-candles,
+market-history/get-public-execution-events, market-data/get-orderbook,
 historical-funding-rates/historical-funding-rates) and https://docs.kraken.com/exchange/guides/futures/ratelimits.
 What was found odd is in ``docs/exchanges/krakenfutures.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
 from dccd.domain.errors import ExchangeError, ExchangeRefused, ExchangeUnavailable, NoCapability, Throttled
-from dccd.domain.instrument import Instrument
 from dccd.domain.records import Columns
-from dccd.domain.symbol import Symbol, currency
 from dccd.domain.timeutils import MS_NS, S_NS, datetime_ns, iso
 from dccd.domain.types import DataType, InstrumentType, Market, Mode
 from dccd.sources.base import (
     ByCursor,
     ByTile,
     ByWindow,
-    Host,
-    Limit,
-    Listing,
+    History,
     Page,
     Request,
     Response,
     Snapshot,
-    Source,
     Target,
     columns,
     historical,
@@ -40,11 +35,10 @@ from dccd.sources.base import (
 
 _DOCS = "https://docs.kraken.com/api-reference/"
 _OHLC, _BOOK, _V3 = DataType.OHLC, DataType.ORDERBOOK, "/derivatives/api/v3/"
-_BOTH = (Market.LINEAR, Market.INVERSE)
+MARKETS = (Market.LINEAR, Market.INVERSE)
 _BARS = {Market.LINEAR: 2000}  # of inverse contracts bars have no volume in base
-_TRADES, _LEVELS, _RATES = (dict.fromkeys(_BOTH, rows) for rows in (1000, 1000, 10_000))
+_TRADES, _LEVELS, _RATES = (dict.fromkeys(MARKETS, rows) for rows in (1000, 1000, 10_000))
 _SPANS = ("1m", "5m", "15m", "30m", "1h", "4h", "12h", "1d", "1w")
-_LINEAR = ("flexible_futures", "futures_vanilla")
 _YEAR_S = 364 * 86_400
 _HOUR_S = 3600
 
@@ -55,55 +49,6 @@ def _get(path: str, **query: object) -> Request:
 
 def _of(target: Target, endpoint: str) -> Request:
     return _get(_V3 + endpoint, symbol=target.instrument.native)
-
-
-# Instruments, see instrument-details/get-instruments
-
-
-class _Listed(msgspec.Struct):
-    symbol: str
-    type: str
-    tradeable: bool
-    tickSize: float | None = None
-    contractSize: float = 1.0
-    contractValueTradePrecision: int = 0
-    base: str = ""  # not told before 2022
-    quote: str = ""
-    lastTradingTime: datetime | None = None
-    openingDate: datetime | None = None
-    isExpired: bool = False
-
-
-class _Listing(msgspec.Struct):
-    instruments: list[_Listed]
-
-
-_listing = msgspec.json.Decoder(_Listing)
-
-
-def _instrument(row: _Listed) -> Instrument:
-    """Linear contracts take collateral of many kinds; what they gain and lose is counted in quote."""
-    pair, expiry = row.symbol.split("_")[1], row.lastTradingTime
-    base, quote = currency(row.base or pair[:-3]), currency(row.quote or pair[-3:])
-    linear = row.type in _LINEAR
-    return Instrument(
-        exchange="krakenfutures",
-        symbol=Symbol(base, quote, quote if linear else base, f"{expiry:%y%m%d}" if expiry else None),
-        native=row.symbol,
-        market=Market.LINEAR if linear else Market.INVERSE,
-        type=InstrumentType.FUTURE if expiry else InstrumentType.PERPETUAL,
-        active=row.tradeable and not row.isExpired,
-        contract_size=row.contractSize,
-        tick_size=row.tickSize,
-        lot_size=float(f"1e{-row.contractValueTradePrecision}"),
-        listed_ns=datetime_ns(row.openingDate) if row.openingDate else None,
-        expiry_ns=datetime_ns(expiry) if expiry else None,
-    )
-
-
-def _instruments(response: Response) -> Sequence[Instrument]:
-    rows = _listing.decode(response.body).instruments
-    return [_instrument(row) for row in rows if row.type in (*_LINEAR, "futures_inverse")]
 
 
 # Bars, see candles/market-candles
@@ -272,7 +217,7 @@ _FINE = (b'{"result":"success"', b'{"candles":', b'{"elements":', b'{"len":')
 _BUSY = {"Unavailable", "unavailable", "Server Error", "unknownError"}
 
 
-def _error(response: Response) -> ExchangeError | None:
+def error(response: Response) -> ExchangeError | None:
     """What is wrong with an answer, in Kraken's words; None when nothing is."""
     status = response.status
     if status < 400 and response.body.startswith(_FINE):
@@ -298,50 +243,45 @@ class _Clock(msgspec.Struct):
     serverTime: datetime
 
 
-KRAKENFUTURES = Source(
-    id="krakenfutures",
-    name="Kraken Futures",
-    hosts={"rest": Host("https://futures.kraken.com", "rest_url", _get(_V3 + "tickers/PF_XBTUSD"))},
-    host_of=dict.fromkeys(_BOTH, "rest"),
-    # Public requests cost nothing of what is documented: a rate that others keep to.
-    budgets={"rest": Limit(5, window_s=1, unit="requests", rolling=True)},
-    capabilities=(
-        historical(_OHLC, _DOCS + "candles/market-candles", _BARS, direction="forward", spans=_SPANS),
-        historical(
-            DataType.TRADES,
-            _DOCS + "market-history/get-public-execution-events",
-            _TRADES,
-            direction="forward",
-        ),
-        historical(_BOOK, _DOCS + "market-data/get-orderbook", _LEVELS, depths=(25, 100, 1000), recent=True),
-        historical(
-            DataType.FUNDING,
-            _DOCS + "historical-funding-rates/historical-funding-rates",
-            _RATES,
-            lookback_s=_YEAR_S,
-        ),
+def clock_ns(response: Response) -> int:
+    """The exchange's time, from an answer to `CLOCK`."""
+    return datetime_ns(msgspec.json.decode(response.body, type=_Clock).serverTime)
+
+
+CLOCK = _get(_V3 + "tickers/PF_XBTUSD")
+CAPABILITIES = (
+    historical(_OHLC, _DOCS + "candles/market-candles", _BARS, direction="forward", spans=_SPANS),
+    historical(
+        DataType.TRADES,
+        _DOCS + "market-history/get-public-execution-events",
+        _TRADES,
+        direction="forward",
     ),
-    listings=(Listing(_get(_V3 + "instruments"), _instruments),),
-    history={
-        _OHLC: ByWindow(
-            request=_candles_between,
-            parse=_parse_candles,
-            first=lambda target: _candles(target, "1w", **{"from": 0}),  # all weeks there were
-            rows=_BARS,
-            settle_s=30.0,
-        ),
-        DataType.TRADES: ByCursor(
-            start=_no_token,
-            request=_executions,
-            parse=_parse_executions,
-            rows=1000,
-            typical_s=1.0,
-        ),
-        _BOOK: Snapshot(request=lambda target: _of(target, "orderbook"), parse=_parse_book),
-        DataType.FUNDING: ByTile(
-            request=_funding, parse=_parse_funding, rows=10_000, every_s=_HOUR_S, settle_s=2.0 * _HOUR_S
-        ),
-    },
-    error=_error,
-    clock_ns=lambda response: datetime_ns(msgspec.json.decode(response.body, type=_Clock).serverTime),
+    historical(_BOOK, _DOCS + "market-data/get-orderbook", _LEVELS, depths=(25, 100, 1000), recent=True),
+    historical(
+        DataType.FUNDING,
+        _DOCS + "historical-funding-rates/historical-funding-rates",
+        _RATES,
+        lookback_s=_YEAR_S,
+    ),
 )
+HISTORY: Mapping[DataType, History] = {
+    _OHLC: ByWindow(
+        request=_candles_between,
+        parse=_parse_candles,
+        first=lambda target: _candles(target, "1w", **{"from": 0}),  # all weeks there were
+        rows=_BARS,
+        settle_s=30.0,
+    ),
+    DataType.TRADES: ByCursor(
+        start=_no_token,
+        request=_executions,
+        parse=_parse_executions,
+        rows=1000,
+        typical_s=1.0,
+    ),
+    _BOOK: Snapshot(request=lambda target: _of(target, "orderbook"), parse=_parse_book),
+    DataType.FUNDING: ByTile(
+        request=_funding, parse=_parse_funding, rows=10_000, every_s=_HOUR_S, settle_s=2.0 * _HOUR_S
+    ),
+}
