@@ -10,12 +10,13 @@ from typing import Any
 
 from dccd.application.config import AppConfig, load_config
 from dccd.domain.errors import DccdError, UnknownDataset
+from dccd.domain.types import DataType
 from dccd.interfaces.client import Client
 from dccd.storage.fs import RealFileSystem
 from dccd.storage.layout import Layout, refuse_foreign
 
-# What --span means when it is left out.
-DEFAULT_SPANS = {"ohlc": "1m", "open_interest": "1h"}
+# What --span means when it is left out; of open interest, where there is no other choice, what there is.
+_DEFAULT_SPANS = {"ohlc": "1m", "open_interest": "1h"}
 
 
 def config_of(arguments: Namespace) -> AppConfig:
@@ -77,6 +78,23 @@ def dataset_of(arguments: Namespace) -> dict[str, Any]:
         "exchange": arguments.exchange,
         "symbol": arguments.symbol,
         "data_type": arguments.data_type,
-        "span": arguments.span or DEFAULT_SPANS.get(arguments.data_type),
+        "span": arguments.span or _default_span(arguments.exchange, arguments.data_type),
         "depth": arguments.depth,
     }
+
+
+def _default_span(exchange: str, data_type: str) -> str | None:
+    default = _DEFAULT_SPANS.get(data_type)
+    if data_type != DataType.OPEN_INTEREST:
+        return default
+    from dccd.application.service_factory import SOURCES  # takes its time, and this is rarely asked for
+
+    offered = {
+        span
+        for source in SOURCES
+        for capability in source.capabilities
+        for spans in capability.spans.values()
+        for span in spans
+        if (source.id, capability.data_type) == (exchange.strip().lower(), data_type)
+    }
+    return offered.pop() if len(offered) == 1 else default

@@ -186,7 +186,8 @@ def _dataset_arguments(parser: argparse.ArgumentParser, *, optional: bool = Fals
     )
     parser.add_argument("--type", dest="data_type", choices=_TYPES, default="ohlc", help="default: ohlc")
     parser.add_argument(
-        "--span", help="bar length: 1m, 1h, 1d, 1w, 1mo … (ohlc, open_interest; default: 1m, 1h)"
+        "--span",
+        help="bar length: 1m, 1h, 1d, 1w, 1mo … (ohlc, open_interest; default: 1m, 1h or the only one)",
     )
     parser.add_argument(
         "--depth", type=int, metavar="N", help="levels a side (orderbook; default: the deepest)"
