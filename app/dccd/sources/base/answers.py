@@ -50,7 +50,7 @@ def levels(
 def contract_worth(target: Target) -> Decimal:
     """What numbers of contracts are multiplied by to be in base; one where they stay as given."""
     size = target.instrument.contract_size
-    return Decimal(1 if target.instrument.market is Market.INVERSE or size is None else str(size))
+    return Decimal(1 if target.instrument.market is Market.INVERSE or size is None else str(size)).normalize()
 
 
 def in_base(target: Target, contracts: Sequence[float]) -> Sequence[float]:
