@@ -69,8 +69,8 @@ def as_the_exchange_would(rows: list[dict[str, Any]]) -> Bars:
     return bars
 
 
-def store_trades(service: Service, rows: list[dict[str, Any]]) -> None:
-    log = service.store.begin_backfill(TRADES, "test", source="Binance")
+def store_trades(service: Service, rows: list[dict[str, Any]], dataset: DatasetId = TRADES) -> None:
+    log = service.store.begin_backfill(dataset, "test", source="Binance")
     columns: dict[str, Any] = {
         "ts": [row["T"] * MS_NS for row in rows],
         "price": [float(row["p"]) for row in rows],
@@ -82,8 +82,8 @@ def store_trades(service: Service, rows: list[dict[str, Any]]) -> None:
     log.finish()
 
 
-def store_bars(service: Service, bars: Bars, covered: IntervalSet) -> None:
-    log = service.store.begin_backfill(BARS, "test", source="Binance")
+def store_bars(service: Service, bars: Bars, covered: IntervalSet, dataset: DatasetId = BARS) -> None:
+    log = service.store.begin_backfill(dataset, "test", source="Binance")
     names = next(iter(bars.values())).keys()
     columns = {name: [bar[name] for bar in bars.values()] for name in names}
     log.append({"ts": list(bars), **columns}, covered)
@@ -140,6 +140,28 @@ async def test_each_fault_is_listed_with_what_either_side_says(
     assert (found[gone, None].derived, found[gone, None].stored) != (None, None)
     assert found[gone, None].stored is None
     assert found[extra, None].derived is None
+
+
+async def test_bars_that_open_at_the_close_before(service: Service, recorded: list[dict[str, Any]]) -> None:
+    """BitMEX says that its do; what is before the first bar is not looked at."""
+    trades, dataset = DatasetId.parse("bitmex:XRP-ETH:trades"), DatasetId.parse("bitmex:XRP-ETH:ohlc:5m")
+    bars = as_the_exchange_would(recorded)
+    firsts = [bar["open"] for bar in bars.values()]
+    closes = [bar["close"] for bar in bars.values()]
+    for bar, opens in zip(bars.values(), [1.5, *closes], strict=False):
+        bar |= {"open": opens, "trades": None}
+    assert [bar["open"] for bar in bars.values()][1:] != firsts[1:]
+    store_trades(service, recorded, trades)
+    store_bars(service, bars, whole(recorded), dataset)
+    _, result = await audited(service, dataset)
+    assert result.passed
+    assert result.equal > 200
+    wrong = [ts_ns for ts_ns, bar in bars.items() if bar["volume"]][7]
+    before, bars[wrong]["open"] = bars[wrong]["open"], 1.5
+    store_bars(service, bars, whole(recorded), dataset)
+    _, result = await audited(service, dataset)
+    (found,) = result.differences
+    assert (parse_time(found.ts), found.field, found.derived, found.stored) == (wrong, "open", before, 1.5)
 
 
 async def test_a_range_is_all_that_is_looked_at(service: Service, recorded: list[dict[str, Any]]) -> None:

@@ -114,7 +114,8 @@ async def audit(
 ) -> dict[str, Any]:
     """Make bars of the stored trades, keep none of them, and compare them with those that are stored.
 
-    Nulls are compared with nothing: they say that the value is not known.
+    Nulls are compared with nothing: they say that the value is not known. Where the exchange's bars open at
+    the close before, that is the last trade before, and of the first bar of a stretch it is not known.
 
     Returns
     -------
@@ -129,10 +130,13 @@ async def audit(
         There is no bar in the range that both cover.
     """
     rules = await bar_rules(bars, registry)
-    return await asyncio.to_thread(_audit, bars, params, rules, store, told)
+    chained = registry.get(bars.exchange).source.open_is_previous_close
+    return await asyncio.to_thread(_audit, bars, params, rules, store, told, chained=chained)
 
 
-def _audit(bars: DatasetId, params: AuditParams, rules: BarRules, store: Store, told: Told) -> dict[str, Any]:
+def _audit(
+    bars: DatasetId, params: AuditParams, rules: BarRules, store: Store, told: Told, *, chained: bool
+) -> dict[str, Any]:
     assert bars.span is not None
     trades = trades_of(bars)
     store.info(bars)
@@ -150,8 +154,13 @@ def _audit(bars: DatasetId, params: AuditParams, rules: BarRules, store: Store, 
     done = 0
     for interval in both:
         made = (bar for bar in bars_between(store, trades, bars.span, rules, interval) if bar is not None)
+        close: float | None = None
         for ours, theirs in paired(made, stored_bars(store, bars, interval)):
-            _compare(result, ours, theirs)
+            if ours is None:
+                _compare(result, None, theirs, None)
+            else:
+                _compare(result, ours, theirs, close if chained else ours.open)
+                close = ours.close
             if told.stopped():
                 return result.model_dump(mode="json")
         result.ranges.append((interval.start_ns // MS_NS, -(-interval.end_ns // MS_NS)))
@@ -165,14 +174,16 @@ def _audit(bars: DatasetId, params: AuditParams, rules: BarRules, store: Store, 
     return result.model_dump(mode="json")
 
 
-def _compare(result: AuditResult, ours: Bar | None, theirs: Bar | None) -> None:
+def _compare(result: AuditResult, ours: Bar | None, theirs: Bar | None, opens: float | None) -> None:
+    """One bar; `opens` is where the exchange's should open, None when that is not known."""
     if ours is not None and theirs is not None:
+        made = ours._asdict() | {"open": opens}
         found = [
             AuditDifference(
                 ts=iso(ours.ts), field=name, derived=mine, stored=other, relative=_relative(mine, other)
             )
             for name in (*_EXACT, *_SUMS)
-            if _differ(name, mine := getattr(ours, name), other := getattr(theirs, name))
+            if _differ(name, mine := made[name], other := getattr(theirs, name))
         ]
         result.equal += not found
         result.differing += bool(found)

@@ -40,6 +40,8 @@ class Source:
         What is told as it happens; books under ``BOOK_UPDATES``.
     archives : mapping of DataType to Archive
         What there is of the past in public files.
+    open_is_previous_close : bool
+        Bars open where the one before closed, and not at their first trade.
     """
 
     id: str
@@ -54,3 +56,4 @@ class Source:
     clock_ns: Callable[[Response], int]
     streams: Mapping[DataType, Stream] = field(default_factory=dict)
     archives: Mapping[DataType, Archive] = field(default_factory=dict)
+    open_is_previous_close: bool = False

@@ -33,4 +33,5 @@ BITMEX = Source(
     streams=live.STREAMS,
     error=rest.error,
     clock_ns=rest.clock_ns,
+    open_is_previous_close=True,
 )
