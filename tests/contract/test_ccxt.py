@@ -26,6 +26,7 @@ SYMBOLS = {
     "binance": "BTC/USDT",
     "bitmex": "BTC/USD:BTC",
     "bybit": "BTC/USDT",
+    "deribit": "BTC/USD:BTC",
     "krakenfutures": "BTC/USD:USD",
     "okx": "BTC/USDT",
 }
@@ -37,6 +38,8 @@ DIFFERENT = {
         *("ALG/USDT:USDT", "ALGO/USDT:USDT"),  # Bitfinex calls it ALGO elsewhere, contracts too
     },
     "bybit": {"LUNA/USDT:USDT"},  # not traded any more: we keep it
+    # one that has expired, which we keep, and an option, which we leave out
+    "deribit": {"BTC/USD:BTC-260227", "BTC/USD:BTC-260626-80000-C"},
     "kraken": {"LUNA/USD", "LUNC/USD"},  # the coin was renamed since, and Kraken's pair was not
     "krakenfutures": {"in_xbtusd"},  # an index: we leave it out
     "okx": {"TEST/USDT"},  # a test of the exchange's own: we leave it out

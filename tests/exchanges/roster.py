@@ -7,6 +7,7 @@ from tests.exchanges.bitfinex import BitfinexStandIn
 from tests.exchanges.bitmex import BitmexStandIn
 from tests.exchanges.bybit import BybitStandIn
 from tests.exchanges.coinbase import CoinbaseStandIn
+from tests.exchanges.deribit import DeribitStandIn
 from tests.exchanges.engine import StandIn
 from tests.exchanges.kraken import KrakenStandIn
 from tests.exchanges.krakenfutures import KrakenFuturesStandIn
@@ -18,6 +19,7 @@ STAND_INS: dict[str, Callable[[], StandIn]] = {
     "bitmex": BitmexStandIn,
     "bybit": BybitStandIn,
     "coinbase": CoinbaseStandIn,
+    "deribit": DeribitStandIn,
     "kraken": KrakenStandIn,
     "krakenfutures": KrakenFuturesStandIn,
     "okx": OkxStandIn,

@@ -17,6 +17,7 @@ from dccd.sources.bitfinex import BITFINEX
 from dccd.sources.bitmex import BITMEX
 from dccd.sources.bybit import BYBIT
 from dccd.sources.coinbase import COINBASE
+from dccd.sources.deribit import DERIBIT
 from dccd.sources.kraken import KRAKEN
 from dccd.sources.krakenfutures import KRAKENFUTURES
 from dccd.sources.okx import OKX
@@ -24,7 +25,17 @@ from dccd.sources.registry import SourceRegistry
 from dccd.storage.runs_sqlite import RunsStore
 from dccd.storage.store import Store
 
-SOURCES: tuple[Source, ...] = (BINANCE, BITFINEX, BITMEX, BYBIT, COINBASE, KRAKEN, KRAKENFUTURES, OKX)
+SOURCES: tuple[Source, ...] = (
+    BINANCE,
+    BITFINEX,
+    BITMEX,
+    BYBIT,
+    COINBASE,
+    DERIBIT,
+    KRAKEN,
+    KRAKENFUTURES,
+    OKX,
+)
 
 
 def build_service(config: AppConfig, *, data_path: Path | None = None) -> Service:
