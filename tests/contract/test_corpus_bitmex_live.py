@@ -63,6 +63,7 @@ def asked(case: Case) -> set[str]:
     for message in told(case):
         rows = message.get("data") or [message.get("filter", {"symbol": ""})]
         topics |= {f"{message['table']}:{row['symbol']}" for row in rows} if "table" in message else set()
+        topics |= {message["subscribe"]} if "subscribe" in message else set()
     return topics
 
 
