@@ -57,20 +57,84 @@ class Found(NamedTuple):
         """What a reader that knows nothing of the program finds."""
         files, below = self.files(), f"/{dataset.folder}/".lower()
         names = sorted(name for name in files if below in name.lower())
-        return _rows(dataset, (pq.ParquetFile(BytesIO(files[name])).read() for name in names))
+        return _rows(
+            dataset, (pq.ParquetFile(BytesIO(files[name])).read(use_threads=False) for name in names)
+        )
+
+
+@dataclass
+class Seen:
+    """What a folder was found to hold, whatever it should.
+
+    Attributes
+    ----------
+    faults : list of str
+        What is wrong with any folder of which it is so.
+    trash : set of DatasetId
+        What could be restored, and has been.
+    rows, covered, asked : dict
+        By dataset, once that was done.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    trash: set[DatasetId] = field(default_factory=set)
+    rows: dict[DatasetId, Counter[Row]] = field(default_factory=dict)
+    covered: dict[DatasetId, IntervalSet] = field(default_factory=dict)
+    asked: dict[DatasetId, IntervalSet] = field(default_factory=dict)
+
+
+def look(found: Found, datasets: Iterable[DatasetId]) -> Seen:
+    """Open the folder and look at it; then publish, and look at it again and at the bare files."""
+    seen = Seen()
+    try:
+        with closing(Store.open(found.folder, fs=found.fs)) as store:
+            for entry in store.keeping.deleted():
+                seen.trash.add(entry.dataset)
+                store.keeping.restore(entry.id)
+            for dataset in datasets:
+                known = store.coverage(dataset)
+                seen.rows[dataset] = rows_in(store, dataset)
+                seen.covered[dataset], seen.asked[dataset] = known.covered, known.asked
+            store.publish()
+            for dataset, rows in seen.rows.items():
+                if store.coverage(dataset).covered != seen.covered[dataset]:
+                    seen.faults.append("publishing changed the coverage")
+                if found.bare_rows(dataset) != rows:
+                    seen.faults.append("publishing changed the rows")
+        left = found.files()
+        if any("/.dccd/journal/" in name for name in left):
+            seen.faults.append("a published journal is left")
+        if any("/.dccd/tmp/" in name for name in left):
+            seen.faults.append("an unfinished file is left")
+    except Exception as error:  # noqa: BLE001 - a folder that cannot be opened or read is the worst of faults
+        seen.faults.append(f"{type(error).__name__}: {error}")
+    return seen
 
 
 def verdict_on(found: Found, ledger: Ledger, *, power_cut: bool) -> Verdict:
-    """Open the folder and look at it; then publish, and look at it again and at the bare files."""
-    verdict = Verdict()
-    try:
-        with closing(Store.open(found.folder, fs=found.fs)) as store:
-            _judge(verdict, store, found, ledger, ledger.synced if power_cut else ledger.written)
-        left = found.files()
-        verdict.unless(not any("/.dccd/journal/" in name for name in left), "a published journal is left")
-        verdict.unless(not any("/.dccd/tmp/" in name for name in left), "an unfinished file is left")
-    except Exception as error:  # noqa: BLE001 - a folder that cannot be opened or read is the worst of faults
-        verdict.faults.append(f"{type(error).__name__}: {error}")
+    """Look at a folder and hold it against the ledger."""
+    return compared(look(found, datasets_of(ledger)), ledger, power_cut=power_cut)
+
+
+def datasets_of(ledger: Ledger) -> set[DatasetId]:
+    """Those that anything was offered for, or asked of."""
+    return {page.dataset for page in ledger.offered} | ledger.asking.keys()
+
+
+def compared(seen: Seen, ledger: Ledger, *, power_cut: bool) -> Verdict:
+    """Hold what was seen against the ledger."""
+    verdict = Verdict(faults=[*seen.faults])
+    for dataset, state in ledger.trash.items():
+        there = dataset in seen.trash
+        verdict.unless(there or state != "deleted", "a deletion is forgotten")
+        verdict.unless(not there or state != "restored", "what was restored is in the trash")
+    promised = ledger.synced if power_cut else ledger.written
+    for dataset in datasets_of(ledger) & seen.rows.keys():
+        _compare(verdict, seen.rows[dataset], seen.covered[dataset], ledger.expected(dataset, promised))
+    for dataset in ledger.asking.keys() & seen.asked.keys():
+        known = seen.asked[dataset]
+        verdict.unless(not ledger.asked.get(dataset, IntervalSet()) - known, "what was asked is forgotten")
+        verdict.unless(not known - ledger.asking[dataset], "what nobody asked for is wanted")
     return verdict
 
 
@@ -78,33 +142,6 @@ def judge(disk: SimDisk, ledger: Ledger, *, power_cut: bool) -> None:
     """Fail unless the story's folder on this disk is sound."""
     verdict = verdict_on(Found(disk, FOLDER, disk.files), ledger, power_cut=power_cut)
     assert not verdict.faults, "; ".join(verdict.faults)
-
-
-def _judge(verdict: Verdict, store: Store, found: Found, ledger: Ledger, promised: set[int]) -> None:
-    datasets = {page.dataset for page in ledger.offered}
-    _take_out_of_trash(verdict, store, ledger)
-    before = {each: (rows_in(store, each), store.coverage(each).covered) for each in datasets}
-    for dataset, (rows, covered) in before.items():
-        _compare(verdict, rows, covered, ledger.expected(dataset, promised))
-    for dataset, asking in ledger.asking.items():
-        known = store.coverage(dataset).asked
-        verdict.unless(not ledger.asked.get(dataset, IntervalSet()) - known, "what was asked is forgotten")
-        verdict.unless(not known - asking, "what nobody asked for is wanted")
-    store.publish()
-    for dataset, (rows, covered) in before.items():
-        verdict.unless(store.coverage(dataset).covered == covered, "publishing changed the coverage")
-        verdict.unless(found.bare_rows(dataset) == rows, "publishing changed the rows")
-
-
-def _take_out_of_trash(verdict: Verdict, store: Store, ledger: Ledger) -> None:
-    """Restore what was deleted: with that, all must be there."""
-    entries = store.keeping.deleted()
-    for dataset, state in ledger.trash.items():
-        there = any(entry.dataset == dataset for entry in entries)
-        verdict.unless(there or state != "deleted", "a deletion is forgotten")
-        verdict.unless(not there or state != "restored", "what was restored is in the trash")
-    for entry in entries:
-        store.keeping.restore(entry.id)
 
 
 def _compare(verdict: Verdict, rows: Counter[Row], covered: IntervalSet, expected: Expected) -> None:

@@ -9,6 +9,7 @@ sync, a file that is open cannot be replaced or removed, case folds, and some na
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import random
 import sqlite3
@@ -26,6 +27,7 @@ from dccd.storage.fs import Bytes, Entry, Usage
 from tests.faults.loss import Loss, surviving_bytes
 
 _IDS = count()
+_TICK_NS, _EPOCH_NS = 1_000_000, 10_000_000_000_000_000
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10))}
 
 
@@ -73,7 +75,8 @@ class SimDisk:
         self.fail: Callable[[int, str], OSError | None] = lambda _call, _name: None
         self.ignore_file_sync = self.ignore_folder_sync = False
         self.dead = False
-        self._clock = count(1_700_000_000_000_000_000, 1_000_000)
+        self._epoch_ns = 1_700_000_000_000_000_000
+        self._clock = count(self._epoch_ns, _TICK_NS)
         self._names: dict[str, Inode | None] = {}  # None is a folder
         self._durable: dict[str, Inode | None] = {}
         # Each change of names in its parts: path, what it is from then on, present or not.
@@ -219,7 +222,9 @@ class SimDisk:
         """The disk as the next start finds it; this one may be asked again."""
         rng = random.Random(seed)
         after = SimDisk(ntfs=self.ntfs)
-        after._clock, after._display = self._clock, dict(self._display)
+        after._display = dict(self._display)
+        after._clock = count(self._epoch_ns + _EPOCH_NS, _TICK_NS)  # the same whatever the time of the crash
+        after._epoch_ns = self._epoch_ns + _EPOCH_NS
         after._databases = {
             key: _restored(data)
             for key, data in self._committed.items()
@@ -258,6 +263,18 @@ class SimDisk:
     def files(self) -> dict[str, bytes]:
         """Every file as it stands."""
         return {key: bytes(inode.data) for key, inode in self._names.items() if inode is not None}
+
+    def image(self) -> bytes:
+        """A hash of all that a program can find here: equal disks are the same to it."""
+        digest = hashlib.sha256()
+        for key, inode in sorted(self._names.items()):
+            digest.update(key.encode() + b"=")
+            if inode is not None:
+                digest.update(b"%d:%d:%b" % (inode.mtime_ns, len(inode.data), bytes(inode.data)))
+            digest.update(b";")
+        for key, data in sorted(self._committed.items()):
+            digest.update(b"%b=%d:%b;" % (key.encode(), len(data), data))
+        return digest.digest()
 
     def damage(self, path: Path, change: Callable[[bytearray], None]) -> None:
         """Change a file's bytes behind the program's back."""

@@ -18,6 +18,7 @@ from tests.faults.ledger import Columns, Ledger, Told
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
 TRADES = DatasetId.parse("bitfinex:BTC-USD:trades")
 NAMELESS = DatasetId.parse("kraken:ETH-USD:trades")  # trades without ids, told apart by their count
+DATASETS = (BARS, TRADES, NAMELESS)
 FOLDER = Path("/data")
 EDGE = 1_706_745_600_000_000_000  # 2024-02-01, where a month and a day end
 

@@ -49,8 +49,8 @@ def simulated(everything: bool) -> Iterator[Tally]:
             tally.add_all(crashes_in_life(disks, loss, calls if everything else calls[number::10]))
             yield tally
             tally = Tally(f"crash, then in its recovery, not synced: {loss}", mode)
-            some = calls[number * 7 :: 4 if everything else 50]
-            tally.add_all(crashes_in_recovery(disks, loss, some, 4 if everything else 12))
+            some = calls if everything else calls[number * 7 :: 50]
+            tally.add_all(crashes_in_recovery(disks, loss, some, 1 if everything else 12))
             yield tally
 
 

@@ -14,11 +14,14 @@ from dccd.domain.coverage import Interval, IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.timeutils import HOUR_NS, MINUTE_NS, US_NS
 from dccd.storage.store import Store
+from tests.faults.ledger import Ledger
 from tests.faults.loss import Loss
 from tests.faults.simdisk import Crash, SimDisk
+from tests.faults.sweeps import left_by
 
 ALL = os.environ.get("DCCD_CRASH_POINTS") == "all"
 DISKS = pytest.mark.parametrize("ntfs", [False, True], ids=["posix", "ntfs"])
+MANY = 1_000_000  # calls, more than are made here
 SEEDS = range(int(os.environ.get("DCCD_CRASH_SEEDS", "1")))
 FOLDER = Path("/data")
 BARS = DatasetId.parse("binance:BTC-USDT:ohlc:1m")
@@ -109,46 +112,47 @@ def judge(disk: SimDisk, kept: range) -> bool:
 
 
 def crashes(before: SimDisk, work: Callable[[SimDisk], None], loss: Loss, kept: range) -> tuple[int, int]:
-    """Cut `work` short at each of its calls, and what the next start does at each of those; how often."""
+    """Cut `work` short at each of its calls, and what the next start does at each of those; how often.
+
+    What several crashes leave alike is judged, and started from, once.
+    """
     once = twice = 0
     place = list(Loss).index(loss)
-    for call in range(1, calls_of(before, work) + 1):
-        if not ALL and call % len(Loss) != place:
-            continue
-        disk = before.after_crash(Loss.NOTHING, 0)
-        disk.crash_at = call
-        with pytest.raises(Crash):
-            work(disk)
-        for seed in SEEDS:
+    judged: set[bytes] = set()
+    whole = before.after_crash(Loss.NOTHING, 0)
+
+    def judge_new(disk: SimDisk, where: str) -> None:
+        image = disk.image()
+        if image not in judged:
             try:
-                judge(disk.after_crash(loss, seed), kept)
+                judge(disk, kept)
             except Exception as error:
-                raise AssertionError(f"after {disk.log[-1]!r}, call {call}, seed {seed}") from error
-            once += 1
-        if not ALL and once % 2 == 0:
+                raise AssertionError(f"after {where}") from error
+            judged.add(image)
+
+    calls = range(1 if ALL else place or len(Loss), MANY, 1 if ALL else len(Loss))
+    started: set[bytes] = set()
+    for first in left_by(only(work), whole, Ledger(), loss, calls, SEEDS):
+        again, image = first.disk.after_crash(Loss.NOTHING, 0), first.disk.image()
+        judge_new(first.disk, first.where)
+        once += 1
+        if image in started:
             continue
-        second, over = place % 3, False
-        while not over:
-            second += 1 if ALL else 5
-            between = disk.after_crash(loss, call)
-            between.crash_at = second
-            try:
-                Store.open(FOLDER, fs=between).close()
-                over = True
-            except Crash:
-                pass
-            try:
-                judge(between.after_crash(loss, second), kept)
-            except Exception as error:
-                raise AssertionError(f"call {call}, then call {second} of the next start") from error
+        started.add(image)
+        calls = range(1 if ALL else 1 + place % 3, MANY, 1 if ALL else 3)
+        for second in left_by(only(start), again, Ledger(), loss, calls):
+            judge_new(second.disk, f"{first.where}; then of the next start {second.where}")
             twice += 1
     return once, twice
 
 
-def calls_of(before: SimDisk, work: Callable[[SimDisk], None]) -> int:
-    disk = before.after_crash(Loss.NOTHING, 0)
-    work(disk)
-    return disk.calls
+def start(disk: SimDisk) -> None:
+    Store.open(FOLDER, fs=disk).close()
+
+
+def only(work: Callable[[SimDisk], None]) -> Callable[[SimDisk, Ledger], None]:
+    """Work that promises nothing."""
+    return lambda disk, _ledger: work(disk)
 
 
 @DISKS
