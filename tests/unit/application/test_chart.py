@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dccd.application.operations.chart import chart, step
 from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
+from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, S_NS, parse_time
 from dccd.domain.types import DataType
@@ -94,3 +95,17 @@ async def test_a_line_with_room_shows_each_row_at_its_own_time(store: Store) -> 
     assert drawn.span_s == 4 * 3_600
     assert drawn.bars.t == [ts_ns // S_NS for ts_ns in eight + four]
     assert drawn.bars.c == [index / 1e6 for index in range(100)]
+
+
+@pytest.mark.parametrize("span", ["1w", "14d"])
+async def test_bars_of_weeks_are_drawn_when_they_open(store: Store, span: str) -> None:
+    dataset = DatasetId("bitfinex", Symbol.parse("BTC/USD"), DataType.OHLC, Span.parse(span))
+    opens = [Span.parse(span).floor(START_NS)]
+    for _ in range(20):
+        opens.append(Span.parse(span).next(opens[-1]))
+    log = store.begin_backfill(dataset, "run", source="Bitfinex")
+    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), [1.5] * len(opens))
+    log.append({"ts": opens, **prices}, IntervalSet.of(opens[0], Span.parse(span).next(opens[-1])))
+    log.finish()
+    drawn = await chart(dataset, store=store)
+    assert drawn.bars.t == [ts_ns // S_NS for ts_ns in opens]

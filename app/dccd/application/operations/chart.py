@@ -151,7 +151,7 @@ def step(base_ns: int, start_ns: int, end_ns: int, points: int, *, usual: bool) 
     """
 
     def count(step_ns: int) -> int:
-        return _count(step_ns, start_ns, end_ns)
+        return _count(step_ns, _anchor_ns(step_ns, base_ns), start_ns, end_ns)
 
     exact_ns = base_ns
     if count(base_ns) > points:
@@ -164,15 +164,14 @@ def step(base_ns: int, start_ns: int, end_ns: int, points: int, *, usual: bool) 
     return exact_ns
 
 
-def _count(step_ns: int, start_ns: int, end_ns: int) -> int:
+def _count(step_ns: int, anchor_ns: int, start_ns: int, end_ns: int) -> int:
     """How many buckets ``[start_ns, end_ns)`` touches."""
-    anchor_ns = _anchor_ns(step_ns)
     return (end_ns - 1 - anchor_ns) // step_ns - (start_ns - anchor_ns) // step_ns + 1
 
 
-def _anchor_ns(step_ns: int) -> int:
-    """Where buckets are counted from: weeks from a Monday, all else from 1970."""
-    return MONDAY_NS if step_ns % WEEK_NS == 0 else 0
+def _anchor_ns(step_ns: int, base_ns: int) -> int:
+    """Where buckets are counted from: weeks from a Monday, all else (and so fourteen days) from 1970."""
+    return MONDAY_NS if step_ns % WEEK_NS == 0 and base_ns <= WEEK_NS else 0
 
 
 def _spacing(dataset: DatasetId, store: Store, start_ns: int, end_ns: int) -> int:
@@ -188,7 +187,8 @@ def _spacing(dataset: DatasetId, store: Store, start_ns: int, end_ns: int) -> in
 
 def _bars(dataset: DatasetId, store: Store, start_ns: int, end_ns: int, step_ns: int) -> Bars:
     step_us = step_ns // US_NS
-    anchor_us = _anchor_ns(step_ns) // US_NS
+    base_ns = dataset.span.nominal_ns if dataset.span is not None else 0
+    anchor_us = _anchor_ns(step_ns, base_ns) // US_NS
     names = _COLUMNS[dataset.data_type]
     pending: list[pa.Table] = []
     for batch in store.read(dataset, start_ns, end_ns, columns=["ts", *dict.fromkeys(names)]):
