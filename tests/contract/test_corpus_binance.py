@@ -93,10 +93,8 @@ def parsed(case: Case) -> Columns:
     assert BINANCE.error(case.response) is None
     data_type = CHANNELS[case.channel]
     history = BINANCE.history[data_type]
-    if isinstance(history, ByCursor):
-        columns = history.parse(case.target, case.response, "").columns
-    else:
-        columns = history.parse(case.target, case.response)
+    assert not isinstance(history, ByCursor)
+    columns = history.parse(case.target, case.response)
     known = {column.name for column in SCHEMAS[data_type].columns}
     assert set(columns) <= known
     assert len({len(column) for column in columns.values()}) == 1

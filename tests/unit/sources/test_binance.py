@@ -12,7 +12,7 @@ from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MS_NS, S_NS, US_NS, parse_time
 from dccd.domain.types import DataType, InstrumentType, Market
-from dccd.sources.base import ByCursor, ById, ByWindow, Request, Response, Snapshot, Target
+from dccd.sources.base import ById, ByTime, ByWindow, Request, Response, Snapshot, Target
 from dccd.sources.binance import BINANCE
 
 START_NS = parse_time("2024-01-01")
@@ -147,30 +147,24 @@ def test_a_book_is_cut_to_the_depth_of_its_dataset() -> None:
 
 def test_funding_and_its_own_allowance() -> None:
     history = BINANCE.history[DataType.FUNDING]
-    assert isinstance(history, ByCursor)
+    assert isinstance(history, ByTime)
     for market, budget in ((Market.LINEAR, "funding"), (Market.INVERSE, None)):
         asked = target(market)
-        request = history.request(asked, history.start(asked, START_NS, 0), START_NS, START_NS + DAY_NS)
+        request = history.request(asked, START_NS, START_NS + DAY_NS, 1000)
         path = f"/{'fd'[market is Market.INVERSE]}api/v1/fundingRate?symbol={asked.instrument.native}"
         times = f"&startTime={START_MS}&endTime={START_MS + 86_399_999}&limit=1000"
         assert line(request) == f"{BINANCE.host_of[market]} {path}{times} weighs 1"
         assert request.budget == budget
 
 
-def test_a_full_page_of_funding_is_followed_after_its_last_row() -> None:
+def test_rates_of_before_mark_prices_were_recorded() -> None:
     history = BINANCE.history[DataType.FUNDING]
-    assert isinstance(history, ByCursor)
-    asked = target(Market.LINEAR)
+    assert isinstance(history, ByTime)
     rows = [
-        {"fundingTime": ms, "fundingRate": "0.0001", "markPrice": "" if ms < 5 else "9.5"}
-        for ms in range(1000)
+        {"fundingTime": ms, "fundingRate": "0.0001", "markPrice": "" if ms < 5 else "9.5"} for ms in range(9)
     ]
-    page = history.parse(asked, Response(200, {}, json.dumps(rows).encode()), "0")
-    assert page.columns["mark_price"][4:6] == [None, 9.5]
-    assert page.next is not None
-    after = dict(history.request(asked, page.next, 0, DAY_NS).query)
-    assert after["startTime"] == "1000"
-    assert history.parse(asked, Response(200, {}, json.dumps(rows[:-1]).encode()), "0").next is None
+    found = history.parse(target(Market.LINEAR), Response(200, {}, json.dumps(rows).encode()))
+    assert found["mark_price"][4:6] == [None, 9.5]
 
 
 def test_open_interest() -> None:

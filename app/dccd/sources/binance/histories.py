@@ -16,7 +16,7 @@ from dccd.domain.records import Columns
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, MS_NS, US_NS, datetime_ns
 from dccd.domain.types import DataType, InstrumentType, Market, Mode
-from dccd.sources.base import ByCursor, ById, ByWindow, History, Page, Request, Response, Snapshot, Target
+from dccd.sources.base import ById, ByTime, ByWindow, History, Request, Response, Snapshot, Target
 from dccd.sources.binance.common import HOST, PREFIX
 
 # A futures page of 499 bars weighs 2, one of 1,000 weighs 5: the smaller brings more for its weight.
@@ -24,6 +24,7 @@ BAR_ROWS = {Market.SPOT: 1000, Market.LINEAR: 499, Market.INVERSE: 499}
 TRADE_ROWS = 1000
 FUNDING_ROWS = 1000
 INTEREST_ROWS = {Market.LINEAR: 500, Market.INVERSE: 500}
+_FOREVER_NS = datetime_ns(datetime(2200, 1, 1, tzinfo=UTC))
 FUTURES_DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 
 # Spot answers in microseconds when asked. Its archives since 2025 do: two precisions must not meet.
@@ -80,7 +81,7 @@ def _limit_weight(limit: int) -> int:
 def _first_kline(target: Target) -> Request:
     """The oldest bar; COIN-M reaches 200 days at once, so days around the listing date are asked for."""
     if target.instrument.market is not Market.INVERSE:
-        return _klines(target, 0, datetime_ns(datetime(2200, 1, 1, tzinfo=UTC)), 1)
+        return _klines(target, 0, _FOREVER_NS, 1)
     listed_ns = target.instrument.listed_ns or datetime_ns(datetime(2020, 8, 1, tzinfo=UTC))
     days = Target(target.instrument, Span.parse("1d"))
     start_ns = listed_ns // DAY_NS * DAY_NS - 60 * DAY_NS
@@ -219,25 +220,18 @@ class _Funding(msgspec.Struct):
 _funding_list = msgspec.json.Decoder(list[_Funding], strict=False)
 
 
-def _funding_start(target: Target, start_ns: int, end_ns: int) -> str:
+def _funding(target: Target, start_ns: int, end_ns: int, limit: int) -> Request:
     _only_perpetual(target, DataType.FUNDING, "dated contracts have no funding.")
-    return str(start_ns)
-
-
-def _funding(target: Target, cursor: str, start_ns: int, end_ns: int) -> Request:
-    times = _between(target, int(cursor), end_ns)
     linear = target.instrument.market is Market.LINEAR
-    request = _request(target, "fundingRate", 1, *times, ("limit", FUNDING_ROWS))
+    request = _request(target, "fundingRate", 1, *_between(target, start_ns, end_ns), ("limit", limit))
     return replace(request, budget="funding") if linear else request
 
 
-def _parse_funding(target: Target, response: Response, cursor: str) -> Page:
-    """A full page is followed from just after its last row: times of settlement are unique."""
+def _parse_funding(target: Target, response: Response) -> Columns:
     rows = _funding_list.decode(response.body)
-    ts = [row.fundingTime * MS_NS for row in rows]
     marks = [float(row.markPrice) if row.markPrice else None for row in rows]
-    columns: Columns = {"ts": ts, "rate": [row.fundingRate for row in rows], "mark_price": marks}
-    return Page(columns, str(ts[-1] + 1) if len(rows) >= FUNDING_ROWS else None)
+    ts = [row.fundingTime * MS_NS for row in rows]
+    return {"ts": ts, "rate": [row.fundingRate for row in rows], "mark_price": marks}
 
 
 # Open interest: Open-Interest-Statistics of both futures
@@ -301,10 +295,10 @@ HISTORY: Mapping[DataType, History] = {
         aggregated=True,
     ),
     DataType.ORDERBOOK: Snapshot(request=book_request, parse=_parse_depth),
-    DataType.FUNDING: ByCursor(
-        start=_funding_start,
+    DataType.FUNDING: ByTime(
         request=_funding,
         parse=_parse_funding,
+        first=lambda target: _funding(target, 0, _FOREVER_NS, 1),
         rows=FUNDING_ROWS,
         typical_s=8 * 3600.0,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Any
 
 from dccd.domain.coverage import IntervalSet
@@ -19,17 +20,25 @@ async def by_tile(
 ) -> AsyncGenerator[FetchedPage, None]:
     """Rows of ``[start_ns, end_ns)``, a window that one page should hold at a time.
 
-    A page that is full may have been cut: its window is halved and asked for again. One without rows is
-    believed when it comes twice.
+    A page that is full may have been cut: its window is halved and asked for again. One that ends further
+    from an end of its window than its rows are apart may be smaller than the exchange gave before: that end is
+    asked for too. One without rows is believed when it comes twice.
     """
+    every_ns = round(history.every_s * S_NS)
 
     async def rows_of(first_ns: int, stop_ns: int) -> list[Columns]:
         request = history.request(target, first_ns, stop_ns, history.rows)
         page = within(await ask(request, lambda r: history.parse(target, r)), first_ns, stop_ns)
         if not times(page):
             page = within(await ask(request, lambda r: history.parse(target, r)), first_ns, stop_ns)
-        if len(times(page)) < history.rows:
+        ts = times(page)
+        if not ts:
             return [page]
+        if len(ts) < history.rows:
+            apart_ns = max(every_ns, *(after - before for before, after in pairwise(ts)), 0)
+            before = await rows_of(first_ns, ts[0]) if ts[0] - first_ns > apart_ns else []
+            after = await rows_of(ts[-1] + 1, stop_ns) if stop_ns - ts[-1] > apart_ns else []
+            return [*before, page, *after]
         if stop_ns - first_ns < 2 * S_NS:
             raise MalformedPayload(f"More rows than a page holds are of the second at {iso(first_ns)}.")
         middle_ns = (first_ns + stop_ns) // 2 // S_NS * S_NS
@@ -42,7 +51,7 @@ async def by_tile(
 
         return fetch
 
-    length_ns = max(2, (history.rows - 1)) * round(history.every_s * S_NS)
+    length_ns = max(2, (history.rows - 1)) * every_ns
     starts = range(start_ns, end_ns, length_ns)
     tiles = (job(first_ns, min(first_ns + length_ns, end_ns)) for first_ns in starts)
     async with aclosing(in_order(tiles, in_flight)) as pages:
