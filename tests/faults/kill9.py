@@ -46,6 +46,11 @@ class Point(NamedTuple):
         """Whether the folder is another after the call; one call that is not leaves what the next leaves."""
         return self.name in _CHANGES or "O_CREAT" in self.text
 
+    @property
+    def is_database(self) -> bool:
+        """Whether SQLite writes a page of a database here, or of the journal that it rolls back by."""
+        return self.name == "pwrite64"
+
     def __str__(self) -> str:
         return f"{self.name} no. {self.number} ({self.text[:120]})"
 

@@ -32,10 +32,21 @@ def killed_in_life(killer: Killer, room: Path, points: Sequence[Point]) -> Tally
     return tally
 
 
-def killed_in_recovery(killer: Killer, room: Path, points: Sequence[Point], every: int) -> Tally:
-    """Kill the story at each point, and the recovery of what is left at every so many of its own calls.
+def killed_in_recovery(
+    killer: Killer, room: Path, points: Sequence[Point], every: int, *, everything: bool = False
+) -> Tally:
+    """Kill the story at each point, and the recovery of what is left at some of its own.
 
-    From point to point the recovery's first call moves on by one, so that calls at any place are tried.
+    Parameters
+    ----------
+    points : sequence of Point
+        Those that change the disk. Of the recovery's none else is tried: what it leaves was left before.
+    every : int
+        The recovery is killed at one of so many calls. From point to point the first one moves on by one, so
+        that calls at any place are tried.
+    everything : bool
+        It is killed at each call, but where SQLite writes its pages, in the story or in the recovery: what
+        they are worth half written is its business, and they take turns as said above.
     """
     tally = Tally("kill -9 in a life, then in its recovery", "real")
     left, copy = room / "left", room / "folder"
@@ -45,7 +56,13 @@ def killed_in_recovery(killer: Killer, room: Path, points: Sequence[Point], ever
         whole = killer.run("recovery", copy)
         assert whole.done, f"after {point} the recovery did not come to its end"
         shutil.rmtree(copy)
-        for second in whole.points[number % every :: every]:
+        calls = [call for call in whole.points if call.changes_disk]
+        if everything and not point.is_database:
+            pages = [call for call in calls if call.is_database]
+            chosen = [call for call in calls if not call.is_database] + pages[number % every :: every]
+        else:
+            chosen = calls[number % every :: every]
+        for second in chosen:
             _copy(left, copy)
             _killed(killer, "recovery", copy, second)
             verdict = verdict_on(Found.on_the_real_disk(copy), ledger, power_cut=False)

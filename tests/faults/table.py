@@ -66,7 +66,7 @@ def real(everything: bool) -> Iterator[Tally]:
             yield killed_in_life(killer, room, calls if everything else calls[::20])
             calls = [call for call in calls if call.changes_disk]
             some = calls if everything else calls[15::60]
-            yield killed_in_recovery(killer, room, some, 8 if everything else 24)
+            yield killed_in_recovery(killer, room, some, 8, everything=everything)
             for number, mutant in enumerate(MUTANTS):
                 if Loss.NOTHING in mutant.shown_by:
                     crashed = mutant_killed(killer, room / str(number), mutant)

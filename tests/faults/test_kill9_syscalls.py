@@ -1,8 +1,8 @@
 """Kill -9 at every system call that touches the data folder, on a real disk, and at those of its recovery.
 
-By default a few points are tried, the same at each run. `DCCD_CRASH_POINTS=all` tries every call of the
-story, those that only read included; and, after each call that changes the disk, every eighth call of the
-recovery, the first eight taking turns.
+By default a few points are tried, the same at each run. `DCCD_CRASH_POINTS=all` tries every call of the story,
+those that only read included; and, after each call that changes the disk, each such call of the recovery.
+Of pairs in which SQLite writes a page one in eight is tried.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def test_killed_again_in_recovery_nothing_is_lost_or_there_twice(
     killer: Killer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = [call for call in calls_of_life(killer, tmp_path) if call.changes_disk]
-    tally = killed_in_recovery(killer, tmp_path, calls if ALL else calls[15::90], 8 if ALL else 24)
+    some = calls if ALL else calls[15::90]
+    tally = killed_in_recovery(killer, tmp_path, some, 8, everything=ALL)
     show(capsys, f"{HEAD}\n{tally}")
     tally.check(at_least=len(calls) if ALL else 10)
 
