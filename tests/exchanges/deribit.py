@@ -25,7 +25,8 @@ _SPANS = {
 }  # fmt: skip
 _BARS, _TRADES, _RATES = 5000, 1000, 744
 _DEPTHS = ("1", "5", "10", "20", "50", "100", "1000", "10000")
-_CREDITS_MAX, _CREDITS_EACH_S, _COST, _COST_OF_LIST = 50_000, 10_000, 500, 10_000
+_COST, _COST_OF_LIST, _CREDITS_EACH_S = 500, 10_000, 10_000
+_CREDITS_MAX = {_COST: 50_000, _COST_OF_LIST: 12_000}
 _NEVER_MS = 32_503_708_800_000
 FIRST_MS = 1_534_242_287_000  # 2018-08-14, 10:24:47
 
@@ -130,7 +131,7 @@ class DeribitStandIn(StandIn):
         self.now_ns, self.quiet, self.day_starts, self.rows_most = now_ns, quiet, day_starts, _BARS
         self.refused: list[str] = []
         self._burst, self._later_ms = burst, 0 if starts_included else 1
-        self._credits = dict.fromkeys((_COST, _COST_OF_LIST), float(_CREDITS_MAX))
+        self._credits: dict[int, float] = dict(_CREDITS_MAX)
         self._counted_ns = now_ns()
         self._listed = {each.name: each for each in LISTED}
 
@@ -173,7 +174,7 @@ class DeribitStandIn(StandIn):
         """Two pools of credits, of which that for lists is its own."""
         now_ns = self.now_ns()
         more, self._counted_ns = (now_ns - self._counted_ns) / _S_NS * _CREDITS_EACH_S, now_ns
-        self._credits = {pool: min(_CREDITS_MAX, left + more) for pool, left in self._credits.items()}
+        self._credits = {pool: min(_CREDITS_MAX[pool], left + more) for pool, left in self._credits.items()}
         if self._credits[cost] < cost:
             raise Refused(429, 10028, "too_many_requests")
         self._credits[cost] -= cost

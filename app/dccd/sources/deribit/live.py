@@ -145,13 +145,15 @@ def _say(number: int, verb: str, channels: Sequence[Channel]) -> str:
 
 
 def _of_book(told: _Update) -> BookUpdate:
-    bids, asks = (
-        [Level(str(price), "0" if action == "delete" else str(amount)) for action, price, amount in side]
-        for side in (told.bids, told.asks)
+    """The amount of a level that is deleted is zero."""
+    return BookUpdate(
+        bids=[Level(str(price), str(amount)) for _, price, amount in told.bids],
+        asks=[Level(str(price), str(amount)) for _, price, amount in told.asks],
+        ts_ns=told.timestamp * MS_NS,
+        is_snapshot=told.type == "snapshot",
+        seq=told.change_id,
+        follows=told.prev_change_id,
     )
-    is_snapshot = told.type == "snapshot"
-    follows = None if is_snapshot else told.prev_change_id
-    return BookUpdate(bids, asks, told.timestamp * MS_NS, is_snapshot, told.change_id, follows)
 
 
 # It names no most; so many keep a message below the 32 kB of a frame. Of messages that subscribe ten come in
