@@ -138,11 +138,10 @@ def columns(source: Source, first: int, last: int, start_ns: int, rng: random.Ra
 
 def prepare(path: Path, sources: list[Source]) -> None:
     """The month's bars of the days before."""
-    store = Store.open(path)
+    store, page = Store.open(path), bars(0, 30 * 1440)
     for source in sources:
         if source.dataset.data_type is DataType.OHLC:
             log = store.begin_backfill(source.dataset, "before", source="x")
-            page = bars(0, 30 * 1440)
             log.append(page, IntervalSet.of(page["ts"][0], page["ts"][-1] + MINUTE_NS))
             log.finish()
     store.close()

@@ -1,8 +1,8 @@
 """Kill -9 at every system call that touches the data folder, on a real disk, and at those of its recovery.
 
-By default a few points are tried, the same at each run. `DCCD_CRASH_POINTS=all` tries every call of the story,
-those that only read included; and, after each call that changes the disk, each such call of the recovery.
-Of pairs in which SQLite writes a page one in eight is tried.
+By default a few points are tried, the same at each run. `DCCD_CRASH_POINTS=all` tries every call of the
+story, those that only read included; and, after each call that changes the disk, each such call of the
+recovery. Of pairs in which SQLite writes a page one in eight is tried.
 """
 
 from __future__ import annotations
