@@ -142,6 +142,7 @@ def left_by(
 
     disk.at_call = at_call
     work(disk, ledger)
+    disk.at_call = lambda: None  # it would keep all that was found
     return found
 
 
