@@ -97,6 +97,25 @@ async def test_an_instant_that_cannot_be_had_whole_is_not_covered() -> None:
     assert [row for page in pages for row in page.columns["ts"]] == ms(1, 2, 2, 2, 2, 5)
 
 
+@pytest.mark.parametrize(
+    "gives", [{0: 3, 1: 3}, {1: 3}, dict.fromkeys(range(40), 3)], ids=["two", "one", "all"]
+)
+@pytest.mark.parametrize("more", [True, False])
+@pytest.mark.parametrize("after", [(), (5,)], ids=["last", "not last"])
+async def test_pages_that_become_smaller_than_an_instant_hide_no_row(
+    gives: dict[int, int], more: bool, after: tuple[int, ...]
+) -> None:
+    """Nine rows of an instant, and pages of three where twenty were asked for."""
+    trades = Trades(ms(1, *[2] * 9, *after), most=20, gives=gives)
+    pages = [page async for page in by_time(trades.ask, TRADES, trades.by_time(more=more), 0, 10 * MS_NS)]
+    covered = IntervalSet(each for page in pages for each in page.covered)
+    rows = [row for page in pages for row in page.columns["ts"]]
+    is_whole = more or (gives == {1: 3} and bool(after))  # what is read twice is the instant after it
+    lost = IntervalSet() if is_whole else IntervalSet.of(2 * MS_NS, 3 * MS_NS)
+    assert covered == IntervalSet.of(0, 10 * MS_NS) - lost
+    assert [ts for ts in rows if ts in covered] == [ts for ts in trades.ts if ts in covered]
+
+
 async def test_one_empty_answer_is_no_end() -> None:
     trades = Trades(ms(*range(10)), most=4, gives={1: 0})
     rows, covered, _ = await collected(by_time(trades.ask, TRADES, trades.by_time(), 0, 20 * MS_NS))
