@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import lzma
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
@@ -92,7 +94,11 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
         else:
             with gzip.open(path) as file:
                 yield _Bounded(file, most)  # type: ignore[misc]
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, OSError) as error:
+        # A damaged zip may call itself encrypted, or send its reader to places that no file has; a disk that
+        # cannot be read is no such thing.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise ValueError(f"it cannot be unpacked ({error})") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+from contextlib import suppress
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -145,6 +146,23 @@ def test_a_file_that_is_cut_or_changed_is_not_whole(tmp_path: Path, suffix: str)
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="unpacked"):
             whole(path)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "csv.gz"])
+def test_whichever_byte_is_changed_the_error_is_ours(tmp_path: Path, suffix: str) -> None:
+    path = written(tmp_path, "7,1.5,1,1700000000123,B\n8,1.5,1,1700000000124,S\n", suffix)
+    data = path.read_bytes()
+    refused = 0
+    for place, byte in enumerate(data):
+        for other in {0, 1, 12, 14, 255, byte ^ 1, byte ^ 8, byte ^ 128} - {byte}:
+            path.write_bytes(data[:place] + bytes([other]) + data[place + 1 :])
+            try:
+                whole(path)
+            except ValueError:
+                refused += 1
+            with suppress(MalformedPayload):
+                read(path)
+    assert refused > len(data)
 
 
 def test_trades_without_ids_come_in_whole_instants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
