@@ -29,6 +29,9 @@ _LEFT_OVER_S = 3 * 86_400  # what a run left behind that was never taken up agai
 _RANGE_START = re.compile(r"bytes (\d+)-")
 _RANGE_TOTAL = re.compile(r"bytes \*/(\d+)")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# Exchanges name their symbols, and so files: Windows takes a backslash for a folder, a colon for a stream.
+_NO_NAME = re.compile(r"[^A-Za-z0-9.%_-]")
+_NAME_MAX = 100
 
 
 class Downloads:
@@ -133,9 +136,10 @@ class Downloads:
                     path.unlink(missing_ok=True)
 
     def _place(self, request: Request) -> Path:
-        """Where a file lies: its own name, made unique by where it comes from."""
+        """Where a file lies: its own name, made unique by where it comes from, and a name everywhere."""
         address = hashlib.sha256(f"{self._name} {request.host} {request.path}".encode()).hexdigest()
-        return self._folder / f"{address[:16]}-{request.path.rpartition('/')[2]}"
+        name = _NO_NAME.sub("_", request.path.rpartition("/")[2])[-_NAME_MAX:]
+        return self._folder / f"{address[:16]}-{name}"
 
     async def _fetched(self, request: Request, path: Path) -> bool:
         """Whether there is such a file; it is on this disk then, as far as its host's word goes."""
