@@ -16,10 +16,12 @@ import pytest
 from dccd.application import service_factory
 from dccd.domain.timeutils import MS_NS, parse_time
 from dccd.domain.types import Market, Transport
+from dccd.interfaces.cli.main import run
 from dccd.sources.binance import BINANCE
 from tests.e2e.command_line import HOURLY, Dccd, wait_for
 from tests.exchanges.binance import BinanceStandIn
-from tests.exchanges.engine import Fault, Request, Response
+from tests.exchanges.engine import Fault, Request, Response, in_thread
+from tests.exchanges.kraken import KrakenStandIn
 
 
 def test_download_read_and_export(
@@ -49,6 +51,23 @@ def test_download_read_and_export(
     assert dccd("export", *HOURLY, "--to", str(tmp_path / "out")) == 0
     (file,) = (tmp_path / "out").rglob("*.parquet")
     assert pq.read_table(file).num_rows == 708
+
+
+def test_what_is_not_to_be_had_is_said(
+    dccd: Dccd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kraken = KrakenStandIn()
+    with in_thread(kraken):
+        (tmp_path / "kraken.toml").write_text(kraken.config)
+        places = ["--config", str(tmp_path / "kraken.toml"), "--data-path", str(tmp_path / "data")]
+        asked = ["backfill", "kraken", "BTC/USD", "--span", "1m", "--start", "2026-01-01", *places]
+        assert run(asked) == 0
+        stored, lacking = capsys.readouterr().out.splitlines()
+        assert "720 rows stored" in stored
+        assert lacking.startswith("  not to be had: 2026-01-01T00:00:00Z to 20")
+        assert "newest 720" in lacking
+        assert run([*asked, "--end", "2026-01-02"]) == 0
+        assert "nothing was to be had" in capsys.readouterr().out
 
 
 def test_gaps_are_listed_and_filled(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from typing import Any
 
 from dccd.domain.errors import UsageError
+from dccd.domain.timeutils import iso
 from dccd.interfaces.cli.connection import connect, dataset_of
 from dccd.interfaces.cli.output import count, duration, size, time_ms
 from dccd.interfaces.cli.progress import RunProgress
@@ -40,7 +42,8 @@ def _say_outcome(title: str, outcome: dict[str, Any], seconds: float) -> int:
     rows = outcome["rows_written"]
     if outcome["state"] == "succeeded":
         rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
-        facts = f"{count(rows, 'row')} stored in {duration(seconds)}{rate}" if rows else "nothing was missing"
+        nothing = "nothing was to be had" if outcome.get("not_served") else "nothing was missing"
+        facts = f"{count(rows, 'row')} stored in {duration(seconds)}{rate}" if rows else nothing
         print(f"{title}: {facts}")
     elif outcome["state"] == "cancelled":
         after = f"{title}: cancelled after {count(rows, 'row')}"
@@ -49,7 +52,15 @@ def _say_outcome(title: str, outcome: dict[str, Any], seconds: float) -> int:
         were = "row was" if rows == 1 else "rows were"
         kept = f" {rows:,} {were} stored before; the same command goes on from there." if rows else ""
         print(f"dccd: {title}: {outcome.get('error', 'the run was interrupted')}{kept}", file=sys.stderr)
+    if outcome.get("not_served"):
+        print(f"  not to be had: {_ranges(outcome['not_served'], iso)}; {outcome['why']}")
     return status_of_run(outcome)
+
+
+def _ranges(ranges: list[list[int]], word: Callable[[int], str]) -> str:
+    """The first few in words."""
+    named = ", ".join(f"{word(start)} to {word(end)}" for start, end in ranges[:5])
+    return f"{named} and {len(ranges) - 5} more" if len(ranges) > 5 else named
 
 
 def print_plan(plan: dict[str, Any]) -> None:
@@ -65,6 +76,4 @@ def print_plan(plan: dict[str, Any]) -> None:
     )
     for part in plan["parts"] if len(plan["parts"]) > 1 else ():
         name = "from its public files" if part["transport"] == "archive" else "from its API"
-        ranges = ", ".join(f"{time_ms(start)} to {time_ms(end)}" for start, end in part["ranges"][:5])
-        more = f" and {len(part['ranges']) - 5} more" if len(part["ranges"]) > 5 else ""
-        print(f"  {name}: {ranges}{more}; {count(part['requests'], 'request')}")
+        print(f"  {name}: {_ranges(part['ranges'], time_ms)}; {count(part['requests'], 'request')}")

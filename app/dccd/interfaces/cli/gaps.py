@@ -18,6 +18,7 @@ from dccd.interfaces.client import Client
 
 Gap = dict[str, Any]
 
+_NONE = "No gaps: everything that was asked for, and was to be had, is stored."
 _CANCELLED = "the run was cancelled"
 _HEAD = ("DATASET", "FROM", "TO", "LENGTH", "CAUSE")
 
@@ -33,7 +34,7 @@ async def gaps(arguments: Namespace) -> int:
     elif any(found.values()):
         print_table(_HEAD, [_line(dataset, gap) for dataset in found for gap in found[dataset]])
     else:
-        print("No gaps: everything that was asked for is stored.")
+        print(_NONE)
     return DONE
 
 
@@ -45,7 +46,7 @@ async def repair(arguments: Namespace) -> int:
         order = sorted(found, key=lambda name: DatasetId.parse(name).data_type is not DataType.TRADES)
         before = {name: found[name] for name in order if found[name]}
         if not before:
-            print("No gaps: everything that was asked for is stored.")
+            print(_NONE)
             return DONE
         left: dict[str, list[Gap]] = {}
         reasons: dict[str, str] = {}

@@ -120,7 +120,8 @@ class Client(Connection):
         -------
         dict
             ``run_id``, ``rows_written``, ``state``, ``dataset`` (its id), ``start_ns`` and ``end_ns`` (the
-            range it was about, once that was known); ``error`` and ``code`` when it failed.
+            range it was about, once that was known); ``not_served``, a list of ``[start_ns, end_ns]``, and
+            ``why`` where part of it is not to be had; ``error`` and ``code`` when it failed.
             Cancelling the task that awaits this cancels the run, unless the same one was running already;
             what it fetched stays.
         """
@@ -474,6 +475,8 @@ def _outcome(run: Json) -> Json:
     for name in ("start", "end"):
         ts_ms = run[f"{name}_ms"]
         outcome[f"{name}_ns"] = None if ts_ms is None else ts_ms * MS_NS
+    if "not_served" in (run["result"] or {}):
+        outcome |= {key: run["result"][key] for key in ("not_served", "why")}
     if run["error"] is not None:
         outcome |= {"error": run["error"]["detail"], "code": run["error"]["code"]}
     return outcome
