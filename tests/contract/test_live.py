@@ -25,7 +25,7 @@ from dccd.domain.records import SCHEMAS
 from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MS_NS, parse_time
 from dccd.domain.types import DataType, Mode
-from dccd.sources.base import Channel, Message, Target, Unknown
+from dccd.sources.base import Channel, Message, Rows, Subscribed, Target, Unknown
 from dccd.transport import live
 from dccd.transport.live import LiveConnection
 from tests.contract.kit import mutations
@@ -219,6 +219,21 @@ async def test_a_subscription_that_is_never_answered(party: Party, monkeypatch: 
         with pytest.raises(NetworkError, match="did not answer the subscription"):
             await following(events, TurnedDown)
         await bound.aclose()
+
+
+async def test_what_was_answered_may_be_quiet_for_longer_than_an_answer_may_take(party: Party) -> None:
+    now_s = 0.0
+    wanted = party.wanted(DataType.TRADES)
+    stream = party.source.streams[DataType.TRADES]
+    async with party.stand_in() as stand_in:
+        connection = LiveConnection(
+            party.source.name, stream.feeds[party.market], stand_in.url, monotonic_s=lambda: now_s
+        )
+        async with connection, asyncio.timeout(10):
+            await connection.subscribe({stream.channel(wanted.target): wanted.target})
+            with pytest.raises(NetworkError, match="has sent nothing"):  # noqa: PT012 (the loop is what raises)
+                async for message in connection.messages():
+                    now_s += 300.0 if isinstance(message, Subscribed | Rows) else 0.0
 
 
 async def test_a_connection_that_is_cut(party: Party) -> None:
