@@ -236,6 +236,24 @@ async def test_what_was_answered_may_be_quiet_for_longer_than_an_answer_may_take
                     now_s += 300.0 if isinstance(message, Subscribed | Rows) else 0.0
 
 
+async def test_each_message_is_followed_by_a_pause(party: Party) -> None:
+    """As long as the exchange's limit wants; greetings count."""
+    paused: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+
+    stream = party.source.streams[DataType.TRADES]
+    feed = stream.feeds[party.market]
+    wanted = party.wanted(DataType.TRADES)
+    async with party.stand_in() as stand_in:
+        connection = LiveConnection(party.source.name, feed, stand_in.url, sleep=sleep)
+        async with connection, asyncio.timeout(10):
+            await connection.subscribe({stream.channel(wanted.target): wanted.target})
+            await stand_in.until(lambda: len(stand_in.heard) == len(feed.greeting) + 1)
+    assert paused == [1 / feed.messages_per_s] * (len(feed.greeting) + 1)
+
+
 async def test_a_connection_that_is_cut(party: Party) -> None:
     async with party.listening(party.wanted(DataType.TRADES)) as (stand_in, events):
         await stand_in.cut()
