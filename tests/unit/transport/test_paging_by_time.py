@@ -61,7 +61,10 @@ class Trades:
         )  # fmt: skip
 
     def by_tile(self, every_s: float) -> ByTile:
-        return ByTile(request=self.request, parse=parse, rows=self.most, every_s=every_s)
+        def request(target: Any, start_ns: int, end_ns: int, limit: int) -> Request:
+            return self.request(target, start_ns // MS_NS * MS_NS, end_ns, limit)  # asked for by milliseconds
+
+        return ByTile(request=request, parse=parse, rows=self.most, every_s=every_s)
 
 
 def parse(target: Any, response: Response) -> dict[str, list[int]]:
@@ -193,6 +196,16 @@ async def test_rows_that_come_faster_halve_the_tile(newest: bool) -> None:
     trades = Trades([n * HOUR_NS for n in range(100)], most=10, newest=newest)
     history = trades.by_tile(8 * 3600)
     rows, covered, _ = await collected(by_tile(trades.ask, TRADES, history, 0, 100 * HOUR_NS, 4))
+    assert rows == trades.ts
+    assert covered == IntervalSet.of(0, 100 * HOUR_NS)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+async def test_a_tile_of_which_a_page_leaves_an_end_out_is_whole(newest: bool) -> None:
+    trades = Trades(
+        [n * HOUR_NS for n in range(100)], most=30, newest=newest, gives=dict.fromkeys(range(99), 7)
+    )
+    rows, covered, _ = await collected(by_tile(trades.ask, TRADES, trades.by_tile(3600), 0, 100 * HOUR_NS, 1))
     assert rows == trades.ts
     assert covered == IntervalSet.of(0, 100 * HOUR_NS)
 

@@ -36,7 +36,7 @@ async def by_tile(
             return [page]
         if len(ts) < history.rows:
             apart_ns = max(every_ns, *(after - before for before, after in pairwise(ts)), 0)
-            before = await rows_of(first_ns, ts[0]) if ts[0] - first_ns > apart_ns else []
+            before = await rows_of(first_ns, ts[0]) if ts[0] - first_ns >= apart_ns else []
             after = await rows_of(ts[-1] + 1, stop_ns) if stop_ns - ts[-1] > apart_ns else []
             return [*before, page, *after]
         if stop_ns - first_ns < 2 * S_NS:
