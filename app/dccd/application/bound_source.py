@@ -244,16 +244,16 @@ class BoundSource:
 
     # Time
 
-    async def clock_offset_ns(self, market: Market | None = None) -> int:
+    async def clock_offset_ns(self, market: Market | None = None, *, anew: bool = False) -> int:
         """The exchange's clock minus ours, nanoseconds; measured against a market's host.
 
-        Measured anew after an hour, and whenever our clock was set or the machine slept: coverage must
-        not run ahead of the exchange because our clock does.
+        Measured anew where `anew` wants it, after an hour, and whenever our clock was set or the machine
+        slept: coverage must not run ahead of the exchange because our clock does.
         """
         host = self.source.host_of[market] if market is not None else next(iter(self.source.hosts))
         known = self._clocks.get(host)
         now_ns = self._now_ns()
-        if known is None or not known.holds(now_ns, self._monotonic_ns()):
+        if anew or known is None or not known.holds(now_ns, self._monotonic_ns()):
             request = self.source.hosts[host].clock
             if request is None:
                 return 0

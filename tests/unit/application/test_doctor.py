@@ -170,6 +170,13 @@ async def test_without_a_list_of_instruments_nothing_else_is_tried_of_a_market(w
     assert any(it.works and it.what == "ohlc" for it in findings if it.market is Market.SPOT)
 
 
+async def test_a_clock_is_read_each_time(world: World) -> None:
+    await examined(world, "coinbase")
+    world.rest["coinbase"].faults.append(Fault("answer", "/time", times=None, response=Response(b"{}", 500)))
+    _, findings = await examined(world, "coinbase", wait_s=3)
+    assert [it.works for it in findings if it.what == "clock"] == [False]
+
+
 async def test_an_exchange_that_there_is_not(world: World) -> None:
     with pytest.raises(UnknownExchange):
         await world.service.mending.doctor(DoctorParams(exchanges=["binanse"]))

@@ -251,7 +251,7 @@ class _Examination:
         return _Came(len(self._listed), "")
 
     async def _clock(self, market: Market) -> _Came:
-        apart_s = await self._source.clock_offset_ns(market) / 1e9
+        apart_s = await self._source.clock_offset_ns(market, anew=True) / 1e9
         return _Came(0, f"{abs(apart_s):.1f} s {'behind' if apart_s < 0 else 'ahead of'} this computer's")
 
     async def _count(self, market: Market) -> _Came:
