@@ -193,9 +193,9 @@ class RunEvents:
             self._progress_due_s = now_s + PROGRESS_EVERY_S
             self._bus.publish(ProgressEvent(run_id=self._run_id, **dict(progress)))
 
-    def log(self, message: str, level: Literal["info", "warning", "error"] = "info") -> None:
+    def log(self, message: str, level: Literal["info", "warning", "error"], ts_ns: int) -> None:
         """Add a line to its log."""
-        self._bus.publish(LogEvent(run_id=self._run_id, ts_ns=time.time_ns(), level=level, message=message))
+        self._bus.publish(LogEvent(run_id=self._run_id, ts_ns=ts_ns, level=level, message=message))
 
     def status(self, state: RunState, error: RunError | None = None) -> None:
         """Say that its state changed."""

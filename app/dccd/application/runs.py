@@ -93,10 +93,11 @@ class RunRecorder:
     def log(self, message: str, level: Literal["info", "warning", "error"] = "info") -> None:
         """Add a line to the log; of a long log only the end is kept."""
         mark = "" if level == "info" else f"{level}: "
-        self.run.log_tail.append(f"{iso(self._clock() // 1_000_000 * 1_000_000)} {mark}{message}")
+        ts_ns = self._clock()
+        self.run.log_tail.append(f"{iso(ts_ns // 1_000_000 * 1_000_000)} {mark}{message}")
         del self.run.log_tail[:-LOG_TAIL_MAX]
         if self._events is not None:
-            self._events.log(message, level)
+            self._events.log(message, level, ts_ns)
 
     async def finish(self, state: RunState, error: RunError | None = None) -> None:
         """It ended."""

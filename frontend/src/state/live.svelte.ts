@@ -191,8 +191,10 @@ class Live {
     }
   }
 
-  #onLog({ run_id, ts_ms, message }: LogEvent): void {
-    const line = `${new Date(ts_ms).toISOString()} ${message}`;
+  #onLog({ run_id, ts_ms, level, message }: LogEvent): void {
+    // Written as the run's own log is: a line that is in both is shown once.
+    const when = new Date(ts_ms).toISOString().replace(/\.?0+Z$/, "Z");
+    const line = `${when} ${level === "info" ? "" : `${level}: `}${message}`;
     this.logs.set(run_id, [...(this.logs.get(run_id) ?? []), line].slice(-LOG_LINES_MAX));
   }
 

@@ -151,11 +151,11 @@ async def test_a_run_tells_its_log_state_and_newest_value() -> None:
     told: list[Event] = []
     events.subscribe(told.append)
     run = events.for_run("r")
-    run.log("hello", "warning")
+    run.log("hello", "warning", 7)
     run.status(RunState.RUNNING)
     run.sample(5, 1.5)
     log, status, sample = told
     assert isinstance(log, LogEvent)
-    assert (log.run_id, log.message, log.level) == ("r", "hello", "warning")
+    assert (log.run_id, log.message, log.level, log.ts_ns) == ("r", "hello", "warning", 7)
     assert status == StatusEvent(run_id="r", state=RunState.RUNNING)
     assert sample == SampleEvent(run_id="r", ts=5, value=1.5)

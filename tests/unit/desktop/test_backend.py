@@ -57,5 +57,5 @@ def test_a_failure_asks_for_attention_until_something_else_happens(
 
 
 def test_a_line_of_a_log_changes_nothing(shell: ShellOnPaper, bus: EventBus) -> None:
-    bus.for_run("a").log("hello")
+    bus.for_run("a").log("hello", "info", 1)
     assert shell.told == []
