@@ -61,13 +61,17 @@ def test_what_is_not_to_be_had_is_said(
         (tmp_path / "kraken.toml").write_text(kraken.config)
         places = ["--config", str(tmp_path / "kraken.toml"), "--data-path", str(tmp_path / "data")]
         asked = ["backfill", "kraken", "BTC/USD", "--span", "1m", "--start", "2026-01-01", *places]
+        assert run([*asked, "--plan"]) == 0
+        assert capsys.readouterr().out.splitlines()[1].startswith("not to be had: 2026-01-01T00:00:00Z to 20")
         assert run(asked) == 0
         stored, lacking = capsys.readouterr().out.splitlines()
-        assert "720 rows stored" in stored
+        assert " rows stored" in stored
         assert lacking.startswith("  not to be had: 2026-01-01T00:00:00Z to 20")
         assert "newest 720" in lacking
         assert run([*asked, "--end", "2026-01-02"]) == 0
         assert "nothing was to be had" in capsys.readouterr().out
+        assert run([*asked, "--end", "2026-01-02", "--plan"]) == 0
+        assert "stored already" not in capsys.readouterr().out
 
 
 def test_gaps_are_listed_and_filled(

@@ -393,6 +393,8 @@ export interface Plan {
   bottleneck: string;
   transport: Transport;
   parts: PlanPart[];
+  not_served: [number, number][];
+  why: string;
   already_covered: boolean;
 }
 

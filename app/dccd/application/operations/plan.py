@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dccd.application.archived import FilesEstimate
 from dccd.application.bound_source import BoundSource, Estimate
@@ -118,7 +118,7 @@ class PlanPart:
 class Plan:
     """What a backfill would fetch, from where; rows, bytes and seconds are estimates.
 
-    `transport` is ``AUTO`` where both have a part in it.
+    `transport` is ``AUTO`` where both have a part in it. `unserved` is as in :class:`Work`, with its cause.
     """
 
     dataset: DatasetId
@@ -132,11 +132,13 @@ class Plan:
     bottleneck: str
     transport: Transport
     parts: tuple[PlanPart, ...] = ()
+    unserved: IntervalSet = field(default_factory=IntervalSet)
+    unserved_cause: str = ""
 
     @property
     def already_covered(self) -> bool:
-        """Whether there is nothing to fetch."""
-        return not self.todo
+        """Whether all of it is stored."""
+        return not self.todo and not self.unserved
 
 
 async def resolve(
@@ -385,6 +387,8 @@ async def plan(target: JobTarget, params: JobParams, *, registry: Registry, stor
         bottleneck=max(estimates, key=lambda estimate: estimate.seconds).bottleneck,
         transport=Transport.AUTO if len(parts) > 1 else Transport.ARCHIVE if by_file else Transport.REST,
         parts=tuple(parts),
+        unserved=work.unserved,
+        unserved_cause=work.unserved_cause,
     )
 
 

@@ -198,6 +198,8 @@ def plan(made: Plan) -> models.Plan:
             )
             for part in made.parts
         ],
+        not_served=shown(made.unserved),
+        why=made.unserved_cause if made.unserved else "",
         already_covered=made.already_covered,
     )
 

@@ -69,6 +69,11 @@ def print_plan(plan: dict[str, Any]) -> None:
     if plan["already_covered"]:
         print("All of it is stored already.")
         return
+    if plan["not_served"]:
+        print(f"not to be had: {_ranges(plan['not_served'], time_ms)}; {plan['why']}")
+    if not plan["todo"]:
+        print("There is nothing else to fetch.")
+        return
     took = duration(plan["seconds"]) if plan["seconds"] >= 1 else "under 1 s"
     print(
         f"about {count(plan['rows'], 'row')} in {count(plan['requests'], 'request')}, "

@@ -38,7 +38,8 @@ class PlanPart(Answer):
 class Plan(Answer):
     """What a backfill would fetch; rows, bytes and seconds are estimates.
 
-    `transport` is `auto` where it comes from more than one place.
+    `transport` is `auto` where it comes from more than one place. `not_served` is not to be had, for the
+    reason in `why`.
     """
 
     dataset: str
@@ -52,6 +53,8 @@ class Plan(Answer):
     bottleneck: str
     transport: Transport
     parts: list[PlanPart]
+    not_served: list[tuple[int, int]]
+    why: str
     already_covered: bool
 
 
