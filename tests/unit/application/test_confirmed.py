@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,11 @@ async def test_until_a_check_differs(service: Service) -> None:
 async def test_a_check_that_compared_nothing_says_nothing(service: Service) -> None:
     await fetched(service, hourly("2024-03-01T11:00"))
     await checked(service, HOURLY)
+    known = (await service.mending.confirmed())[0]
+    earlier = replace(known, data_type=DataType.TRADES, dataset=str(TRADES))
+    Confirmations(service.data_path).note(earlier, passed=True)
     before = await confirmed(service)
+    assert len(before) == 2
     spoil(service, TRADES, ts=[parse_time("2024-03-01T12:19:59")], price=[1.0], amount=[1.0], tid_num=[1])
     _, result = await checked(service, TRADES)
     assert result.rows == 0
