@@ -248,6 +248,20 @@ async def test_a_day_without_a_file_is_not_taken_for_empty(
     ]
 
 
+@pytest.mark.parametrize(
+    "table", [b"", b"agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n"]
+)
+async def test_a_file_without_a_row_proves_nothing(
+    exchange: BinanceStandIn, service: Service, table: bytes
+) -> None:
+    assert exchange.archive is not None
+    exchange.archive.edit = lambda path, whole: table if "2026-01-02" in path else whole
+    run = await fetched(service, trades("2026-01-02", "2026-01-03", transport="archive"))
+    assert run.state is RunState.SUCCEEDED
+    assert run.rows_written == 0
+    assert covered(service, TRADES) == IntervalSet()
+
+
 async def test_what_a_file_lacks_comes_from_the_api(exchange: BinanceStandIn, service: Service) -> None:
     """Ids that jump within a day's file, and from one day's file to the next."""
     assert exchange.archive is not None

@@ -126,6 +126,11 @@ def test_a_wrong_checksum() -> None:
         sync.take(BookUpdate([Level("2", "1")], [], checksum=1))
 
 
+def test_a_wrong_checksum_of_a_snapshot() -> None:
+    with pytest.raises(BrokenBook, match="checksum is 1 where the exchange has 2"):
+        BookSync(checksum=len).take(BookUpdate([Level("1", "1")], [], is_snapshot=True, checksum=2))
+
+
 def test_no_snapshot_ever() -> None:
     sync = BookSync(joins=True)
     counts = Counter(len(sync.take(update(n + 1, n))) for n in range(10_000))
