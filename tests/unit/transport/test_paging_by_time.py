@@ -98,6 +98,8 @@ async def test_an_instant_that_cannot_be_had_whole_is_not_covered() -> None:
     covered = IntervalSet(each for page in pages for each in page.covered)
     assert covered == IntervalSet([(0, 2 * MS_NS), (3 * MS_NS, 10 * MS_NS)])
     assert [row for page in pages for row in page.columns["ts"]] == ms(1, 2, 2, 2, 2, 5)
+    (note,) = (page.note for page in pages if page.note is not None)
+    assert "1970-01-01T00:00:00.002" in note
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ async def by_time(
     The rows of a page's last instant are held back and asked for again with the next page, so that each
     instant is emitted whole, even where the exchange has made its pages smaller without a word. The end is
     believed when an answer has a row after it, or two have nothing more. An instant with more rows than can
-    be had is emitted as far as it goes, and not covered.
+    be had is emitted as far as it goes, and not covered; the page's `note` says so.
 
     Raises
     ------
@@ -57,6 +57,7 @@ async def by_time(
             continue
         instant_ns = ts[-1] - ts[-1] % history.resolution_ns  # the last of the page
         upto_ns = next_ns = instant_ns + history.resolution_ns
+        note = None
         if ts[0] < instant_ns:
             first = bisect_left(ts, instant_ns)
             page, upto_ns, next_ns = cut(page, 0, first), instant_ns, instant_ns
@@ -72,9 +73,10 @@ async def by_time(
                 page = await _rest_of(ask, target, history, page, instant_ns)
             elif is_cut:
                 upto_ns = instant_ns
+                note = f"Of {iso(instant_ns)} there are more rows than the exchange gives: it stays a gap."
             held, held_of, witnesses = 0, history.rows, 0 if is_cut else 1
         covered = IntervalSet.of(at_ns, min(upto_ns, end_ns))
-        yield FetchedPage(page, len(times(page)), covered, str(next_ns))
+        yield FetchedPage(page, len(times(page)), covered, str(next_ns), note)
         at_ns = next_ns
 
 
