@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dccd.application.bound_source import BoundSource, FetchedPage
@@ -13,12 +13,12 @@ from dccd.domain.coverage import IntervalSet
 from dccd.domain.dataset import DatasetId
 from dccd.domain.errors import DccdError, ExchangeError
 from dccd.domain.instrument import Instrument, InstrumentList
-from dccd.domain.records import SCHEMAS, Columns
+from dccd.domain.records import SCHEMAS, Columns, Kind
 from dccd.domain.span import Span
 from dccd.domain.symbol import Symbol
 from dccd.domain.timeutils import S_NS, parse_time
 from dccd.domain.types import DataType, InstrumentType, Market
-from dccd.sources.base import ByCursor, History, Page, Request, Response, Source, Target
+from dccd.sources.base import ByCursor, History, Request, Response, Source, Target
 from dccd.transport.http import HttpTransport
 from dccd.transport.retry import Backoff
 from tests.exchanges import engine
@@ -28,14 +28,20 @@ SKEW_NS = 300 * S_NS
 
 
 class Clock:
-    """Our clock, five minutes slow, which runs on by what is slept."""
+    """Our clock, which is slow (or fast, where the skew is less than 0) and runs on by what is slept."""
 
-    def __init__(self, exchange_ns: int) -> None:
-        self.ns = exchange_ns - SKEW_NS
+    def __init__(self, exchange_ns: int, skew_ns: int = SKEW_NS) -> None:
+        self.ns = exchange_ns - skew_ns
+        self.skew_ns = skew_ns
         self.slept: list[float] = []
 
     def now_ns(self) -> int:
         return self.ns
+
+    @property
+    def exchange_ns(self) -> int:
+        """The exchange's time."""
+        return self.ns + self.skew_ns
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -62,7 +68,6 @@ class Fetched:
         assert len({len(column) for column in page.columns.values()}) == 1
         self.pages.append(page)
         self.covered |= page.covered
-        assert len(self.covered) <= 1
         if page.rows:
             for name, column in page.columns.items():
                 self.columns.setdefault(name, []).extend(column)
@@ -91,14 +96,39 @@ async def fetch(
     got = Fetched()
     async for page in source.history(what, it, parse_time(start), parse_time(end)):
         got.add(page)
+        assert len(got.covered) <= 1
     return got
 
 
-def expected_opens(span: str, start_ns: int, end_ns: int) -> list[int]:
+_TYPES = {Kind.TIME: int, Kind.INT: int, Kind.FLOAT: float, Kind.TEXT: str, Kind.SIDE: str}
+
+
+def assert_rows(kind: DataType, columns: Mapping[str, Sequence[object]]) -> None:
+    """No column is missing or unknown, each is of its type, rows are in order, prices are plausible."""
+    known = {column.name: column for column in SCHEMAS[kind].columns}
+    assert columns.keys() <= known.keys()
+    assert {name for name, column in known.items() if not column.nullable} <= columns.keys()
+    for name, values in columns.items():
+        types = {type(value) for value in values} - ({type(None)} if known[name].nullable else set())
+        assert types <= {_TYPES[known[name].kind]}, f"{name} has {types}"
+    ts: Sequence[int] = columns["ts"]  # type: ignore[assignment]
+    assert list(ts) == sorted(ts)
+    if "side" in columns:
+        assert set(columns["side"]) <= ({"bid", "ask"} if kind is DataType.ORDERBOOK else {"buy", "sell"})
+    for name in columns.keys() & {"price", "open", "high", "low", "close"}:
+        assert all(value > 0 for value in columns[name])  # type: ignore[operator]
+    for name in columns.keys() & {"amount", "volume", "quote_volume", "trades", "open_interest"}:
+        assert all(value is None or value >= 0 for value in columns[name])  # type: ignore[operator]
+    if kind is DataType.OHLC:  # an open may lie without, where it is the bar before's close
+        for low, close, high in zip(*(columns[name] for name in ("low", "close", "high")), strict=True):
+            assert low <= close <= high
+
+
+def expected_opens(span: str, start_ns: int, end_ns: int, anchor_ns: int | None = None) -> list[int]:
     """Open times of all bars that open in a range."""
     step = Span.parse(span)
     found = []
-    at_ns = step.ceil(start_ns)
+    at_ns = step.ceil(start_ns, anchor_ns)
     while at_ns < end_ns:
         found.append(at_ns)
         at_ns = step.next(at_ns)
@@ -129,29 +159,36 @@ def parser(history: History, whose: Target) -> Callable[[Response], Columns]:
     return lambda response: history.parse(whose, response)
 
 
+class Canned(HttpTransport):
+    """A transport without a socket, which is tried once and answers with `answer`."""
+
+    def __init__(self, source: Source) -> None:
+        self.answer = Response(200, {}, b"")
+        super().__init__(
+            source,
+            urls={},
+            units={},
+            proxy=None,
+            backoff=Backoff(attempts=1, malformed_attempts=1),
+            now_ns=time.time_ns,
+            sleep=asyncio.sleep,
+        )
+
+    async def _send(self, request: Request, sink: object = None) -> Response:
+        return self.answer
+
+    async def read(self, body: bytes, parse: Callable[[Response], Any], status: int = 200) -> object:
+        """What `fetch` makes of an answer: rows, or the error."""
+        self.answer = Response(status, {}, body)
+        try:
+            return await self.fetch(Request(next(iter(self._source.hosts)), "/x", weight=0), parse)
+        except DccdError as error:
+            return error
+
+
 async def read(source: Source, body: bytes, status: int, parse: Callable[[Response], Any]) -> object:
     """What `fetch` makes of an answer, without a socket: rows, or the error."""
-
-    class Canned(HttpTransport):
-        async def _send(self, request: Request, sink: object = None) -> Response:
-            return Response(status, {}, body)
-
-    async def no_sleep(seconds: float) -> None:
-        return None
-
-    transport = Canned(
-        source,
-        urls={},
-        units={},
-        proxy=None,
-        backoff=Backoff(attempts=1, malformed_attempts=1),
-        now_ns=time.time_ns,
-        sleep=no_sleep,
-    )
-    try:
-        return await transport.fetch(Request(next(iter(source.hosts)), "/x"), parse)
-    except DccdError as error:
-        return error
+    return await Canned(source).read(body, parse, status)
 
 
 def mutations(body: bytes, count: int, seed: int) -> Iterator[bytes]:
@@ -166,16 +203,22 @@ def mutations(body: bytes, count: int, seed: int) -> Iterator[bytes]:
 
 
 async def assert_only_our_errors(source: Source, kind: DataType, whose: Target, body: bytes) -> None:
-    """Every beginning of an answer, and any change of it: rows, or an error of ours, and nothing else."""
-    parse = parser(source.history[kind], whose)
+    """Whatever is done to an answer with rows."""
+    await assert_safe(source, body, parser(source.history[kind], whose))
+
+
+async def assert_safe(
+    source: Source, body: bytes, parse: Callable[[Response], Any], count: int = 300
+) -> None:
+    """Every beginning of an answer is an error of ours; any change of it is one, or is read."""
+    transport = Canned(source)
     for length in range(len(body)):
-        assert isinstance(await read(source, body[:length], 200, parse), ExchangeError)
-    for changed in mutations(body, 300, seed=1):
-        result = await read(source, changed, 200, parse)
-        if not isinstance(result, ExchangeError):
-            columns = result.columns if isinstance(result, Page) else result
-            assert len({len(column) for column in columns.values()}) == 1  # type: ignore[attr-defined]
-    assert not isinstance(await read(source, body, 200, parse), DccdError)
+        assert isinstance(await transport.read(body[:length], parse), ExchangeError)
+    for changed in mutations(body, count, seed=1):
+        result = await transport.read(changed, parse)
+        if isinstance(result, Mapping):
+            assert len({len(column) for column in result.values()}) == 1
+    assert not isinstance(await transport.read(body, parse), DccdError)
 
 
 async def assert_no_empty_answer_believed(

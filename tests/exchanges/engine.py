@@ -67,10 +67,10 @@ class Fault:
     Parameters
     ----------
     kind
-        ``answer`` sends `response` instead of the real one; ``reset`` cuts the connection with a TCP reset;
-        ``close`` ends it without an answer; ``truncate`` announces the whole body, sends half and ends the
-        connection; ``hang`` never answers; ``slow`` sends the real answer in pieces over `delay_s`; ``delay``
-        sends the real answer `delay_s` later.
+        ``answer`` sends `response` instead of the real one, or what `change` makes of that; ``reset`` cuts
+        the connection with a TCP reset; ``close`` ends it without an answer; ``truncate`` announces the
+        whole body, sends half and ends the connection; ``hang`` never answers; ``slow`` sends the real
+        answer in pieces over `delay_s`; ``delay`` sends the real answer `delay_s` later.
     path
         Beginning of the paths it applies to.
     when
@@ -87,6 +87,7 @@ class Fault:
     times: int | None = 1
     after: int = 0
     response: Response | None = None
+    change: Callable[[Response], Response] | None = None
     delay_s: float = 0.0
 
     def strikes(self, request: Request) -> bool:
@@ -196,6 +197,8 @@ class StandIn:
                 response = fault.response
             else:
                 response = self.respond(request)
+                if fault is not None and fault.change is not None:
+                    response = fault.change(response)
         except Exception as error:  # noqa: BLE001 - raised again by close(), where the test can see it
             self._crashes.append(error)
             connection.transport.abort()
