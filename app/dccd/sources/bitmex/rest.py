@@ -145,7 +145,7 @@ def _parse_trades(target: Target, response: Response) -> Columns:
 
 class _Level(msgspec.Struct):
     side: str
-    size: int
+    size: float
     price: float
 
 
