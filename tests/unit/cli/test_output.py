@@ -90,3 +90,8 @@ def test_facts_of_progress_name_what_it_waits_for() -> None:
 def test_facts_of_progress_in_bytes_are_no_rows() -> None:
     copying = {"unit": "bytes", "rows": 0, "done": 1_500_000, "total": 3_000_000, "rows_per_s": 0.0}
     assert facts(copying | {"eta_s": 2, "waiting": None}) == "1.5 MB, 50 %, 2 s left"
+
+
+def test_no_words_of_an_exchange_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("WHO", "ANSWER"), [("a", "no \x1b[2J\x1b]0;title\x07 such\npair 币安")])
+    assert capsys.readouterr().out == "WHO  ANSWER\na    no ?[2J?]0;title? such?pair 币安\n"

@@ -60,8 +60,11 @@ def time_ms(ts_ms: int | None) -> str:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Columns of text, padded to their widest cell; those in `right` are right-aligned."""
-    lines = [list(head), *(list(row) for row in rows)]
+    """Columns of text, padded to their widest cell; those in `right` are right-aligned.
+
+    Exchanges' words are among it: what would steer a terminal is shown as a question mark.
+    """
+    lines = [[_plain(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
         cells = (
@@ -69,6 +72,10 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Se
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         print("  ".join(cells).rstrip())
+
+
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def print_json(value: object) -> None:
