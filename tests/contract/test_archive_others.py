@@ -283,6 +283,7 @@ async def test_a_damaged_gzip_is_left_out_whole(start: Start) -> None:
     assert run.state is RunState.SUCCEEDED
     assert run.result["not_served"] == [[parse_time("2026-02-11"), parse_time("2026-02-12")]]
     assert any("is damaged" in line for line in run.log_tail)
+    assert run.result["why"] == "Bybit has no file of it, or a damaged one, see the run's log"
     times = bybit.rows(run)["ts"].cast(pa.int64()).to_pylist()
     day = (parse_time("2026-02-11") // 1_000, parse_time("2026-02-12") // 1_000)
     assert not [us for us in times if day[0] <= us < day[1]]

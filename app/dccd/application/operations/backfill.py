@@ -215,7 +215,8 @@ class _Fetch:
     async def run(self) -> None:
         await asyncio.to_thread(self._note_what_is_known)
         if not self.work.todo:
-            self._recorder.log("Nothing to fetch: all of it is stored.")
+            stored = "nothing else is to be had" if self.work.unserved else "all of it is stored"
+            self._recorder.log(f"Nothing to fetch: {stored}.")
             return
         todo = self.work.todo
         self._recorder.log(f"Fetching {len(todo)} range(s) of {self._dataset}: {_listed(todo)}.")
@@ -246,8 +247,9 @@ class _Fetch:
             if self._events is not None:
                 self._events.publish(InventoryEvent(dataset=str(self._dataset)))
         if self._lacking:
-            causes = (self.work.unserved_cause, f"{self._source.name} has no files of it")
-            why = "; ".join(cause for cause in causes if cause)
+            why = f"{self._source.name} has no file of it, or a damaged one, see the run's log"
+            if self.work.unserved:
+                why = f"{self.work.unserved_cause}; {why}"
             self._recorder.run.result = _not_served(self.work.unserved | self._lacking, why)
         self._recorder.log(f"{self._meter.rows:,} rows in {self._meter.elapsed_s:.1f} s.")
 
