@@ -4,8 +4,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>dccd</title><h1>Here it is</h1>
-<p><a id="allowed" href="https://data.binance.vision/" target="_blank">archive</a>
-<a id="allowed-here" href="https://data.binance.vision/here">archive</a>
+<p><a id="allowed" href="https://www.tradingview.com/" target="_blank">charts</a>
+<a id="allowed-here" href="https://www.tradingview.com/here">charts</a>
 <a id="refused" href="https://example.com/" target="_blank">elsewhere</a>
 <a id="refused-here" href="https://example.com/here">elsewhere</a>
 <a id="own" href="/other">another page of ours</a></p>

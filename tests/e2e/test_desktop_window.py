@@ -220,7 +220,7 @@ async def test_a_link_of_the_allow_list_opens_in_the_systems_browser(desk, link)
         opened = await until(
             "the browser", lambda: desk.opened_in_browser.exists() and desk.opened_in_browser.read_text()
         )
-        assert opened.startswith("https://data.binance.vision/")
+        assert opened.startswith("https://www.tradingview.com/")
         assert page.url.startswith(desk.page_server.url)
 
 
@@ -232,7 +232,7 @@ async def test_any_other_link_opens_nowhere(desk, link):
         opened = await until(
             "the browser", lambda: desk.opened_in_browser.exists() and desk.opened_in_browser.read_text()
         )
-        assert opened == "https://data.binance.vision/\n"
+        assert opened == "https://www.tradingview.com/\n"
         assert page.url.startswith(desk.page_server.url)
         assert len(page.context.pages) == 1
 

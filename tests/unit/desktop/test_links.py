@@ -6,16 +6,16 @@ import pytest
 from dccd.interfaces.desktop import links
 
 REFUSED = [
-    "http://data.binance.vision/",
+    "http://www.tradingview.com/",
     "https://example.com/",
-    "https://data.binance.vision.example.com/",
-    "https://data.binance.vision@example.com/",
-    "https://somebody@data.binance.vision/",
-    "https://data.binance.vision:8443/",
-    "https://data.binance.vision:port/",
+    "https://www.tradingview.com.example.com/",
+    "https://www.tradingview.com@example.com/",
+    "https://somebody@www.tradingview.com/",
+    "https://www.tradingview.com:8443/",
+    "https://www.tradingview.com:port/",
     "file:///etc/passwd",
     "javascript:alert(1)",
-    "data.binance.vision",
+    "www.tradingview.com",
     "",
 ]
 
@@ -33,8 +33,8 @@ def opened(monkeypatch):
 
 
 def test_a_host_of_the_allow_list_opens(opened):
-    assert links.open_external("https://data.binance.vision/?prefix=data/spot/")
-    assert opened == ["https://data.binance.vision/?prefix=data/spot/"]
+    assert links.open_external("https://www.tradingview.com/lightweight-charts/")
+    assert opened == ["https://www.tradingview.com/lightweight-charts/"]
 
 
 @pytest.mark.parametrize("url", REFUSED)
@@ -57,6 +57,6 @@ def test_a_frozen_binary_keeps_its_libraries_from_the_browser(monkeypatch, origi
         return True
 
     monkeypatch.setattr(links, "_open_in_browser", browser)
-    links.open_external("https://data.binance.vision/")
+    links.open_external("https://www.tradingview.com/")
     assert seen == [original]
     assert os.environ["LD_LIBRARY_PATH"] == "/opt/dccd"

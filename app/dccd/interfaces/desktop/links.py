@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-ALLOWED_HOSTS = frozenset({"data.binance.vision", "developers.binance.com"})
+ALLOWED_HOSTS = frozenset({"www.tradingview.com"})  # the charts' maker, named in the settings
 
 _open_in_browser = webbrowser.open
 

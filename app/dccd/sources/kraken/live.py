@@ -17,7 +17,7 @@ import msgspec
 from dccd.domain.book import BookUpdate, Level, OrderBook
 from dccd.domain.records import Columns
 from dccd.domain.timeutils import datetime_ns
-from dccd.domain.types import DataType, Market
+from dccd.domain.types import DataType, Evidence, Market
 from dccd.sources.base import (
     Change,
     Channel,
@@ -239,6 +239,6 @@ STREAMS = {
 }
 CAPABILITIES = (
     streamed(DataType.TRADES, _DOCS + "trade", _FEED),
-    streamed(DataType.OHLC, _DOCS + "ohlc", _FEED, spans=_SPANS),
-    *streamed_book(_DOCS + "book", _FEED, _DEPTHS),
+    streamed(DataType.OHLC, _DOCS + "ohlc", _FEED, spans=_SPANS, evidence=Evidence.RECORDED),
+    *streamed_book(_DOCS + "book", _FEED, _DEPTHS, Evidence.RECORDED),
 )
