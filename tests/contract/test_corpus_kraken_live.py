@@ -22,18 +22,7 @@ from tests.contract.corpus import LIVE, Case, ws_cases
 from tests.contract.excused_kraken import EXCUSED_LIVE
 from tests.contract.parties import PARTIES
 
-CHANNELS = {
-    "trades",
-    "ohlcv",
-    "book",
-    "book_delta",
-    "book_snapshot",
-    "subscribe_ack",
-    "error",
-    "heartbeat",
-    "session",
-}
-CASES = ws_cases("kraken", CHANNELS)
+CASES = ws_cases("kraken", LIVE)
 READ = [name for name in CASES if name not in EXCUSED_LIVE]
 # The first version of the API had the same books, with the same checksum.
 OLD_BOOKS = [name for name, case in CASES.items() if case.channel == "book" and case.api == "ws-v1/rest-v0"]

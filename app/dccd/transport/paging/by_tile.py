@@ -20,9 +20,9 @@ async def by_tile(
 ) -> AsyncGenerator[FetchedPage, None]:
     """Rows of ``[start_ns, end_ns)``, a window that one page should hold at a time.
 
-    A page that is full may have been cut: its window is halved and asked for again. One that ends further
-    from an end of its window than its rows are apart may be smaller than the exchange gave before: that end is
-    asked for too. One without rows is believed when it comes twice.
+    A page that is full may have been cut: its window is halved and asked for again. Where a page leaves more
+    of its window out than its rows are apart, the exchange may have made its pages smaller: that end is asked
+    for too. A page without rows is believed when it comes twice.
     """
     every_ns = round(history.every_s * S_NS)
 
