@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dccd.application.bound_source import BoundSource, FetchedPage
@@ -21,8 +21,6 @@ from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import ByCursor, History, Request, Response, Source, Target
 from dccd.transport.http import HttpTransport
 from dccd.transport.retry import Backoff
-from tests.exchanges import engine
-from tests.exchanges.engine import Fault, StandIn
 
 SKEW_NS = 300 * S_NS
 
@@ -186,11 +184,6 @@ class Canned(HttpTransport):
             return error
 
 
-async def read(source: Source, body: bytes, status: int, parse: Callable[[Response], Any]) -> object:
-    """What `fetch` makes of an answer, without a socket: rows, or the error."""
-    return await Canned(source).read(body, parse, status)
-
-
 def mutations(body: bytes, count: int, seed: int) -> Iterator[bytes]:
     """The same bytes with one to four places changed, left out or filled with others."""
     draw = random.Random(seed)
@@ -200,11 +193,6 @@ def mutations(body: bytes, count: int, seed: int) -> Iterator[bytes]:
             place = draw.randrange(len(changed) + 1)
             changed[place : place + draw.randint(0, 3)] = draw.randbytes(draw.randint(0, 3))
         yield bytes(changed)
-
-
-async def assert_only_our_errors(source: Source, kind: DataType, whose: Target, body: bytes) -> None:
-    """Whatever is done to an answer with rows."""
-    await assert_safe(source, body, parser(source.history[kind], whose))
 
 
 async def assert_safe(
@@ -219,28 +207,6 @@ async def assert_safe(
         if isinstance(result, Mapping):
             assert len({len(column) for column in result.values()}) == 1
     assert not isinstance(await transport.read(body, parse), DccdError)
-
-
-async def assert_no_empty_answer_believed(
-    exchange: StandIn, everything: Callable[[], Awaitable[Fetched]], path: str, empty: engine.Response
-) -> None:
-    """Each answer of a history empty by mistake, one at a time: the same rows and the same coverage.
-
-    Parameters
-    ----------
-    everything
-        Fetches the history with a new source.
-    path
-        Beginning of the paths of the history's requests.
-    """
-    before = exchange.count(path)
-    whole = await everything()
-    assert whole.ts
-    for after in range(exchange.count(path) - before):
-        exchange.faults[:] = [Fault("answer", path, after=after, response=empty)]
-        got = await everything()
-        assert (got.ts, got.covered) == (whole.ts, whole.covered)
-        assert exchange.faults[0].times == 0
 
 
 def assert_whole(found: InstrumentList, items: list[Instrument], *, has_ticks: bool = True) -> None:

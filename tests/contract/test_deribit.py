@@ -17,22 +17,17 @@ from dccd.domain.errors import (
     NoCapability,
     Throttled,
 )
-from dccd.domain.span import Span
 from dccd.domain.timeutils import DAY_NS, HOUR_NS, MS_NS, S_NS, parse_time
 from dccd.domain.types import DataType, InstrumentType, Market
 from dccd.sources.base import ById, Response
 from dccd.sources.deribit import DERIBIT
-from dccd.sources.deribit.rest import SPANS
 from tests.contract.kit import (
     SKEW_NS,
     Clock,
     Fetched,
-    assert_no_empty_answer_believed,
-    assert_only_our_errors,
     assert_whole,
     bound,
     dataset,
-    expected_opens,
     fetch,
     target,
 )
@@ -50,17 +45,6 @@ MARKETS = {
     "BTC/USD:BTC-260626": "BTC-26JUN26",
 }
 AMOUNTS = {name: 10.0 if "USDC" not in name else 1 / 1000 for name in MARKETS.values()}
-SAMPLES: dict[DataType, bytes] = {
-    DataType.OHLC: b'{"jsonrpc":"2.0","result":{"volume":[19.007942601,20.09587798],"cost":[19000.0,2340.0],'
-    b'"ticks":[1554373800000,1554375600000],"status":"ok","open":[4963.42,4986.29],"low":[4728.94,4726.6],'
-    b'"high":[5185.45,5250.87],"close":[5052.95,5013.59]},"usIn":1554381680742493,"testnet":false}',
-    DataType.TRADES: b'{"jsonrpc":"2.0","result":{"trades":[{"timestamp":1779107382051,"price":77315.5,'
-    b'"amount":20.0,"direction":"buy","trade_seq":133407041,"trade_id":"244343036"}],"has_more":false}}',
-    DataType.ORDERBOOK: b'{"jsonrpc":"2.0","result":{"timestamp":1654246806027,"change_id":45305261539,'
-    b'"bids":[[30434.5,600.0],[30433.0,15000.0]],"asks":[[30435.0,198440.0]]}}',
-    DataType.FUNDING: b'{"jsonrpc":"2.0","result":[{"timestamp":1691157600000,"index_price":1841.62,'
-    b'"prev_index_price":1837.77,"interest_8h":0.0003108118735316121,"interest_1h":0.00004003734108}]}',
-}
 
 
 @pytest.fixture
@@ -95,17 +79,6 @@ async def test_instruments_by_what_they_settle_in(deribit: BoundSource) -> None:
     assert (it.contract_size, it.lot_size, it.listed_ns) == (1.0, 10.0, FIRST_NS)
     assert found.resolve("BTC/USD:BTC-260227").active is False
     assert found.resolve("BTC/USD:perp").native == "BTC-PERPETUAL"
-
-
-@pytest.mark.parametrize("span", SPANS)
-async def test_bars_up_to_the_open_one(deribit: BoundSource, span: str) -> None:
-    """Faults 5 and 7: not the bar still open, by the exchange's clock and not by ours."""
-    step = Span.parse(span)
-    start_ns = step.floor(max(NOW_NS - 5500 * step.nominal_ns, FIRST_NS + 40 * DAY_NS))
-    got = await fetch(deribit, "BTC/USD:BTC", DataType.OHLC, start_ns, NOW_NS + DAY_NS, span)
-    open_ns = step.floor(NOW_NS - 5 * S_NS)
-    assert got.ts == expected_opens(span, start_ns, open_ns)
-    assert got.covered == IntervalSet.of(start_ns, open_ns)
 
 
 @pytest.mark.parametrize("symbol", MARKETS)
@@ -173,14 +146,6 @@ async def test_trades_are_asked_of_the_host_that_has_all(clock: Clock) -> None:
         assert other.count(PUBLIC + "last_trades_by_instrument") == other.requests > 0
 
 
-@pytest.mark.parametrize("span", ["1h", "1d"])
-async def test_what_lies_before_the_first_bar_is_covered(deribit: BoundSource, span: str) -> None:
-    end_ns = parse_time("2018-10-02")
-    got = await fetch(deribit, "BTC/USD:BTC", DataType.OHLC, "2016-01-01", end_ns, span)
-    assert got.ts == expected_opens(span, Span.parse(span).floor(FIRST_NS), end_ns)
-    assert got.covered == IntervalSet.of(parse_time("2016-01-01"), end_ns)
-
-
 @pytest.mark.parametrize("kind", [DataType.OHLC, DataType.TRADES, DataType.FUNDING])
 async def test_starts_that_are_included_change_nothing(
     clock: Clock, exchange: DeribitStandIn, deribit: BoundSource, kind: DataType
@@ -204,25 +169,6 @@ async def test_days_that_begin_at_another_hour_are_an_error(clock: Clock) -> Non
         with pytest.raises(MalformedPayload, match="a bar of 1d opens at"):
             await fetch(deribit, "BTC/USD:BTC", DataType.OHLC, "2026-01-01", "2026-02-01", "1d")
         await deribit.aclose()
-
-
-@pytest.mark.parametrize("rows", [100, 999])
-async def test_pages_that_shrink_lose_no_bar(
-    exchange: DeribitStandIn, deribit: BoundSource, rows: int
-) -> None:
-    exchange.rows_most = rows
-    got = await fetch(deribit, "BTC/USDC", DataType.OHLC, "2026-02-01", "2026-02-01T20:00:00Z", "1m")
-    assert len(got.ts) == len(set(got.ts)) == 1200
-
-
-async def test_minutes_that_are_left_out_are_covered(exchange: DeribitStandIn, deribit: BoundSource) -> None:
-    exchange.quiet = 23
-    start_ns, end_ns = parse_time("2026-02-01"), parse_time("2026-02-01T20:00:00Z")
-    got = await fetch(deribit, "BTC/USD:BTC", DataType.OHLC, start_ns, end_ns, "1m")
-    every = expected_opens("1m", start_ns, end_ns)
-    assert got.ts == [ns for ns in every if exchange.walk("BTC-PERPETUAL").values([ns // MS_NS], 23)[0]]
-    assert len(got.ts) < len(every)
-    assert got.covered == IntervalSet.of(start_ns, end_ns)
 
 
 def trades_of(got: Fetched) -> list[tuple[int, int]]:
@@ -271,27 +217,6 @@ async def test_ranges_that_begin_and_end_anywhere(
         assert trades_of(got) == expected(exchange, "BTC-PERPETUAL", start_ns, end_ns)
 
 
-async def test_many_fills_in_one_instant(clock: Clock) -> None:
-    """Fault 1: instants larger than a page; numbers say where it goes on."""
-    async with DeribitStandIn(now_ns=lambda: clock.ns + SKEW_NS, burst=2500) as exchange:
-        deribit = bound(DERIBIT, exchange.url, clock)
-        start_ns = parse_time("2025-06-01")
-        end_ns = start_ns + 5000 * S_NS
-        got = await fetch(deribit, "BTC/USD:BTC", DataType.TRADES, start_ns, end_ns)
-        await deribit.aclose()
-        wanted = expected(exchange, "BTC-PERPETUAL", start_ns, end_ns)
-    assert len(wanted) > 2500
-    assert trades_of(got) == wanted
-    assert got.covered == IntervalSet.of(start_ns, end_ns)
-
-
-async def test_the_newest_trades_are_left_to_settle(exchange: DeribitStandIn, deribit: BoundSource) -> None:
-    got = await fetch(deribit, "BTC/USD:BTC", DataType.TRADES, NOW_NS - HOUR_NS, NOW_NS + HOUR_NS)
-    assert got.covered.end_ns is not None
-    assert NOW_NS - 302 * S_NS < got.covered.end_ns <= exchange.now_ns() - 300 * S_NS
-    assert trades_of(got) == expected(exchange, "BTC-PERPETUAL", NOW_NS - HOUR_NS, got.covered.end_ns)
-
-
 async def test_the_first_trade_is_found_and_what_lies_before_it_is_covered(deribit: BoundSource) -> None:
     got = await fetch(deribit, "BTC/USD:BTC", DataType.TRADES, "2010-01-01", FIRST_NS + 100 * S_NS)
     assert got.columns["tid_num"] == list(range(1, len(got.ts) + 1))
@@ -322,20 +247,9 @@ async def test_a_book_of_now(exchange: DeribitStandIn, deribit: BoundSource, sym
     assert not page.covered
 
 
-async def test_the_clock_is_measured(deribit: BoundSource) -> None:
-    assert abs(await deribit.clock_offset_ns(Market.INVERSE) - SKEW_NS) <= MS_NS
-
-
-async def test_what_is_not_offered_is_refused_by_name(deribit: BoundSource) -> None:
-    refusals = [
-        ("BTC/USD:BTC", DataType.OHLC, "4h"),
-        ("BTC/USD:BTC-260626", DataType.FUNDING, None),
-        ("BTC/USDC", DataType.FUNDING, None),
-        ("BTC/USD:BTC", DataType.OPEN_INTEREST, "1h"),
-    ]
-    for symbol, kind, span in refusals:
-        with pytest.raises(NoCapability):
-            await fetch(deribit, symbol, kind, "2026-02-01", "2026-02-02", span)
+async def test_dated_contracts_have_no_funding(deribit: BoundSource) -> None:
+    with pytest.raises(NoCapability):
+        await fetch(deribit, "BTC/USD:BTC-260626", DataType.FUNDING, "2026-02-01", "2026-02-02")
 
 
 async def test_throttling_and_silence_are_heeded(exchange: DeribitStandIn, deribit: BoundSource) -> None:
@@ -386,37 +300,6 @@ NO_BARS = (
     b'"cost":[],"close":[]}}'
 )
 NO_TRADES = b'{"jsonrpc":"2.0","result":{"trades":[],"has_more":false}}'
-
-
-@pytest.mark.parametrize(
-    ("kind", "path", "empty", "span"),
-    [
-        (DataType.OHLC, "tradingview_chart_data", NO_BARS, "1m"),
-        (DataType.TRADES, "last_trades", NO_TRADES, None),
-        (DataType.FUNDING, "funding_rate_history", b'{"jsonrpc":"2.0","result":[]}', None),
-    ],
-    ids=["bars", "trades", "funding"],
-)
-async def test_no_single_empty_answer_empties_a_range(
-    exchange: DeribitStandIn, clock: Clock, kind: DataType, path: str, empty: bytes, span: str | None
-) -> None:
-    start_ns = parse_time("2026-02-01")
-    end_ns = start_ns + (2500 * S_NS if kind is DataType.TRADES else 40 * HOUR_NS)
-
-    async def everything() -> Fetched:
-        clock.ns += 9 * S_NS  # a new source knows nothing of what the last has asked
-        source = bound(DERIBIT, exchange.url, clock)
-        try:
-            return await fetch(source, "BTC/USD:BTC", kind, start_ns, end_ns, span)
-        finally:
-            await source.aclose()
-
-    await assert_no_empty_answer_believed(exchange, everything, PUBLIC + path, engine.Response(empty))
-
-
-@pytest.mark.parametrize("kind", SAMPLES)
-async def test_every_beginning_and_any_change_of_an_answer(kind: DataType) -> None:
-    await assert_only_our_errors(DERIBIT, kind, target("deribit", Market.INVERSE), SAMPLES[kind])
 
 
 async def test_a_contract_that_it_does_not_know_any_more(
