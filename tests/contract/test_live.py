@@ -35,11 +35,17 @@ from tests.exchanges.live.engine import Bar, Book, LiveStandIn, Trade
 NOON_NS = parse_time("2024-05-01T12:00:00")
 T = TypeVar("T")
 
-pytestmark = pytest.mark.parametrize("party", PARTIES, ids=lambda party: party.id)
+
+def of(*parties: Party) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("party", parties, ids=lambda party: party.id)
 
 
-def having(kind: DataType) -> tuple[Party, ...]:
-    return tuple(party for party in PARTIES if kind in party.source.streams)
+of_all = of(*PARTIES)
+
+
+def ping(party: Party) -> str | None:
+    """The text that keeps a connection for trades alive."""
+    return party.source.streams[DataType.TRADES].feeds[party.market].ping
 
 
 async def following(events: AsyncIterator[Event], kind: type[T]) -> T:
@@ -59,6 +65,7 @@ def trades(count: int) -> list[Trade]:
     ]
 
 
+@of_all
 async def test_trades(party: Party) -> None:
     sent = trades(9)
     async with party.listening(party.wanted(DataType.TRADES)) as (stand_in, events):
@@ -83,10 +90,9 @@ async def test_trades(party: Party) -> None:
     assert all(received_ns > NOON_NS for received_ns in got["recv_ts"])
 
 
+@of(*(party for party in PARTIES if party.spans))
 async def test_bars_of_every_span(party: Party) -> None:
     """Each is told open and then closed, or open and then followed by the next, or closed alone."""
-    if not party.spans:
-        pytest.skip("has no bars")
     assert DataType.OHLC in party.source.streams
     it = party.instrument()
     for text in party.spans:
@@ -157,6 +163,7 @@ async def assert_same(events: AsyncIterator[Event], stand_in: LiveStandIn, party
             return
 
 
+@of_all
 async def test_a_book_is_followed_change_by_change(party: Party) -> None:
     draw = random.Random(1)
     async with party.listening(party.wanted(DataType.BOOK_UPDATES)) as (stand_in, events):
@@ -167,6 +174,7 @@ async def test_a_book_is_followed_change_by_change(party: Party) -> None:
         await assert_same(events, stand_in, party)
 
 
+@of_all
 async def test_a_lost_message_of_a_book_is_noticed_and_the_book_begun_anew(party: Party) -> None:
     draw = random.Random(2)
     async with party.listening(party.wanted(DataType.BOOK_UPDATES)) as (stand_in, events):
@@ -184,6 +192,7 @@ async def test_a_lost_message_of_a_book_is_noticed_and_the_book_begun_anew(party
         await assert_same(events, stand_in, party)
 
 
+@of_all
 async def test_many_contracts_share_a_connection(party: Party) -> None:
     kinds = [kind for kind in party.source.streams if kind is not DataType.OHLC or party.spans]
     wanted = [party.wanted(kind) for kind in kinds]
@@ -197,6 +206,7 @@ async def test_many_contracts_share_a_connection(party: Party) -> None:
     assert sizes == [feed.channels_max, 1]
 
 
+@of_all
 async def test_a_refused_subscription_is_told_in_the_exchanges_words(party: Party) -> None:
     other = party.instrument("NIX/NIX" + (":NIX" if party.instrument().symbol.settle else ""), "NIXNIX")
     wanted = party.wanted(DataType.TRADES, other)
@@ -210,6 +220,7 @@ async def test_a_refused_subscription_is_told_in_the_exchanges_words(party: Part
         assert stand_in.refused[0] in event.words
 
 
+@of_all
 async def test_a_subscription_that_is_never_answered(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "ACKNOWLEDGE_S", 0.05)
     async with party.stand_in() as stand_in:
@@ -221,6 +232,7 @@ async def test_a_subscription_that_is_never_answered(party: Party, monkeypatch: 
         await bound.aclose()
 
 
+@of_all
 async def test_what_was_answered_may_be_quiet_for_longer_than_an_answer_may_take(party: Party) -> None:
     now_s = 0.0
     wanted = party.wanted(DataType.TRADES)
@@ -236,6 +248,7 @@ async def test_what_was_answered_may_be_quiet_for_longer_than_an_answer_may_take
                     now_s += 300.0 if isinstance(message, Subscribed | Rows) else 0.0
 
 
+@of_all
 async def test_each_message_is_followed_by_a_pause(party: Party) -> None:
     """As long as the exchange's limit wants; greetings count."""
     paused: list[float] = []
@@ -254,6 +267,7 @@ async def test_each_message_is_followed_by_a_pause(party: Party) -> None:
     assert paused == [1 / feed.messages_per_s] * (len(feed.greeting) + 1)
 
 
+@of_all
 async def test_a_connection_that_is_cut(party: Party) -> None:
     async with party.listening(party.wanted(DataType.TRADES)) as (stand_in, events):
         await stand_in.cut()
@@ -261,6 +275,7 @@ async def test_a_connection_that_is_cut(party: Party) -> None:
             await following(events, TurnedDown)
 
 
+@of_all
 async def test_silence_is_noticed_whatever_comes_but_rows(
     party: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +315,7 @@ async def test_silence_is_noticed_whatever_comes_but_rows(
                 await listening
 
 
+@of_all
 async def test_what_is_not_documented_is_passed_over_and_counted(party: Party) -> None:
     async with party.listening(party.wanted(DataType.TRADES)) as (stand_in, events):
         await stand_in.shout(stand_in.strange)
@@ -316,6 +332,7 @@ def unconnected(party: Party) -> LiveConnection:
     return LiveConnection(party.source.name, feed, "ws://127.0.0.1:1")
 
 
+@of_all
 async def test_every_prefix_and_mutation_of_a_message_raises_only_our_error(party: Party) -> None:
     kinds = [kind for kind in party.source.streams if kind is not DataType.OHLC or party.spans]
     frames: list[bytes] = []
@@ -365,11 +382,11 @@ def fails(connection: LiveConnection, frame: bytes) -> bool:
     return False
 
 
+@of(*(party for party in PARTIES if ping(party) is not None))  # elsewhere WebSocket's own are enough
 async def test_pings_are_sent_where_the_exchange_wants_them(party: Party) -> None:
     stream = party.source.streams[DataType.TRADES]
     feed = stream.feeds[party.market]
-    if feed.ping is None:
-        pytest.skip("WebSocket's own pings are enough")
+    assert feed.ping is not None
     quick = replace(stream, feeds={party.market: replace(feed, ping_s=0.01)})
     source = replace(party.source, streams={**party.source.streams, DataType.TRADES: quick})
     async with replace(party, source=source).listening(party.wanted(DataType.TRADES)) as (stand_in, events):
@@ -379,6 +396,7 @@ async def test_pings_are_sent_where_the_exchange_wants_them(party: Party) -> Non
         await following(events, LiveRows)
 
 
+@of_all
 def test_what_is_listened_to_is_declared(party: Party) -> None:
     live_types = {each.data_type for each in party.source.capabilities if each.mode is Mode.LIVE}
     assert live_types == {*party.source.streams, DataType.ORDERBOOK}
@@ -387,6 +405,7 @@ def test_what_is_listened_to_is_declared(party: Party) -> None:
             assert each.spans[party.market] == party.spans
 
 
+@of_all
 async def test_times_are_plausible(party: Party) -> None:
     """A stand-in's trade of noon is of noon, whatever units the exchange tells times in."""
     async with party.listening(party.wanted(DataType.TRADES)) as (stand_in, events):
