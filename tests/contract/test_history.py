@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -62,22 +63,24 @@ async def test_a_range_over_two_pages(rig: Rig) -> None:
 
 
 @of([case for case in PAGED if case.data_type is DataType.TRADES])
-async def test_an_instant_larger_than_a_page(rig: Rig) -> None:
-    """Fault 1: more trades of one time than a page holds."""
+@pytest.mark.parametrize("told", [True, False], ids=["told", "shrunk"])
+async def test_an_instant_larger_than_a_page(rig: Rig, told: bool) -> None:
+    """Fault 1: more trades of one time than a page holds, as is said of it or is not."""
     page = min(rig.case.rows, 1 + rig.largest_instant // 2)
+    if rig.case.source.id == "kraken" and not told:
+        pytest.xfail(
+            "its pages begin before the time asked for: such an instant looks like the last there is"
+        )
     rig.give(page)
-    rig.ask_for(page)
+    rig.ask_for(page if told else min(rig.case.rows, 3 * page))
     start_ns, end_ns = rig.range_of(max(8 * page, 50))
-    if rig.case.truth.stuck == "error":
-        with pytest.raises(MalformedPayload, match="full of rows of before"):
+    if rig.case.truth.is_stuck:
+        with suppress(MalformedPayload):
             await rig.fetch(start_ns, end_ns)
-    else:
-        await rig.fetch(start_ns, end_ns)
-    if rig.case.truth.stuck is None:
-        rig.assert_whole(rig.got, start_ns, end_ns)
-    else:
         rig.assert_true(rig.got, start_ns, end_ns)
         assert 0 < rig.got.covered.length_ns < end_ns - start_ns
+    else:
+        rig.assert_whole(await rig.fetch(start_ns, end_ns), start_ns, end_ns)
     assert sum(map(rig.asks_for_rows, rig.stand_in.log)) > 2
 
 

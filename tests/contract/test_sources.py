@@ -35,6 +35,8 @@ from tests.contract.truth import TRUTHS
 from tests.exchanges import engine
 from tests.exchanges.engine import Fault
 
+Bodies = dict[tuple[str, tuple[tuple[str, str], ...]], engine.Response]
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -58,15 +60,34 @@ async def ours(source: Source, stand_in: Any, clock: Clock) -> AsyncIterator[Bou
 every = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.id)
 
 
+@pytest.fixture
+def bodies(stand_in: Any) -> Bodies:
+    """What the stand-in has answered, by path and parameters."""
+    found: Bodies = {}
+
+    def note(response: engine.Response) -> engine.Response:
+        asked = stand_in.log[-1]
+        found[asked.path, tuple(asked.pairs)] = response
+        return response
+
+    stand_in.faults.append(Fault("answer", times=None, change=note))
+    return found
+
+
 @every
-async def test_symbols_there_and_back(source: Source, ours: BoundSource) -> None:
+async def test_symbols_there_and_back(source: Source, ours: BoundSource, bodies: Bodies) -> None:
+    """Of all that is listed, none hidden by another."""
     found = await ours.instruments()
     assert not ours.listing_errors
-    items = list(found)
-    assert_whole(found, items, has_ticks=items[0].tick_size is not None)
-    for item in items:
+    parsed = [
+        item
+        for listing in source.listings
+        for item in listing.parse(Response(200, {}, bodies[listing.request.path, listing.request.query].body))
+    ]
+    assert_whole(found, parsed, has_ticks=parsed[0].tick_size is not None)
+    for item in parsed:
         assert Symbol.parse(str(item.symbol)) == item.symbol
-    assert {item.market for item in items} == set(source.host_of)
+    assert {item.market for item in parsed} == set(source.host_of)
     with pytest.raises(UnknownSymbol):
         found.resolve("NONE/SUCH")
 
@@ -93,17 +114,9 @@ async def test_what_is_not_offered_is_refused_by_name(source: Source, ours: Boun
 
 @every
 async def test_every_prefix_and_mutation_of_a_list_raises_only_our_error(
-    source: Source, stand_in: Any, ours: BoundSource
+    source: Source, ours: BoundSource, bodies: Bodies
 ) -> None:
     """Of each list, cut to two instruments where it can be."""
-    bodies: dict[tuple[str, tuple[tuple[str, str], ...]], engine.Response] = {}
-
-    def note(response: engine.Response) -> engine.Response:
-        asked = stand_in.log[-1]
-        bodies[asked.path, tuple(asked.pairs)] = response
-        return response
-
-    stand_in.faults.append(Fault("answer", times=None, change=note))
     await ours.instruments()
     canned = Canned(source)
     for listing in source.listings:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from dccd.domain.instrument import Instrument
 from dccd.domain.timeutils import MS_NS, S_NS
@@ -48,9 +48,8 @@ class Truth:
         Where bars of a span are counted from that do not begin as ours do.
     answer_rows
         How many rows of an answer make one of ours, where it is not one.
-    stuck
-        What becomes of an instant with more trades than a page has, where there is no way past it: an
-        error, or a gap.
+    is_stuck
+        An instant with more trades than a page has cannot be had whole: it is an error, or stays a gap.
     """
 
     stand_in: Callable[[Clock], StandIn]
@@ -60,7 +59,7 @@ class Truth:
     funding_later_h: int = 0
     anchors_ns: Mapping[str, int] = field(default_factory=dict)
     answer_rows: Mapping[DataType, int] = field(default_factory=dict)
-    stuck: Literal["error", "gap"] | None = None
+    is_stuck: bool = False
 
 
 def _of_walk(walk: Callable[[Any, Instrument], Walk], tid: Callable[[Instrument, int], Any]) -> Trades:
@@ -126,7 +125,7 @@ TRUTHS: Mapping[str, Truth] = {
         first_ns=lambda stand_in, it: stand_in.walks[it.native].first_ms * MS_NS,
         trades=_of_walk(lambda stand_in, it: stand_in.walks[it.native], lambda _, number: 1000 + 3 * number),
         answer_rows={DataType.FUNDING: 480},  # the status of each minute
-        stuck="gap",
+        is_stuck=True,
     ),
     "bitmex": Truth(
         stand_in=lambda clock: BitmexStandIn(now_ns=lambda: clock.exchange_ns),
@@ -160,7 +159,7 @@ TRUTHS: Mapping[str, Truth] = {
             lambda ts_ns: int(Decimal(repr(ts_ns / S_NS)) * S_NS), lambda number: number + 1, _kraken_key
         ),
         anchors_ns={"1w": 0},  # nobody says where; the stand-in's weeks begin on Thursdays
-        stuck="error",
+        is_stuck=True,
     ),
     "krakenfutures": Truth(
         stand_in=lambda clock: KrakenFuturesStandIn(now_ns=lambda: clock.exchange_ns),
