@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -96,7 +95,7 @@ def measure(path: Path) -> dict[str, float]:
                     time.sleep(ASK_EVERY_S)
             found["rss_peak_mb"] = peak_mb(process.pid)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait()
     return {**found, "slowest_answer_s": slowest}
 
